@@ -1,0 +1,1 @@
+"""Which resources an AI support agent really uses."""

@@ -1,0 +1,233 @@
+"""The vocabulary: what is recorded, what is asked, what is answered.
+
+A *usage* is one resource in one reply, of one kind. Usages are a set: recording is set union and
+every count is a function of the set, so that a repeated record changes none.
+
+Times are aware datetimes in UTC with microseconds. A window is half open:
+``from_at`` ≤ t < ``to_at``.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated, Generic, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from applyrate.errors import InvalidInput
+
+
+class ResourceType(StrEnum):
+    """What an agent is made of."""
+
+    ACTION = "action"
+    INSTRUCTION = "instruction"
+    KNOWLEDGE = "knowledge"
+
+
+class UsageKind(StrEnum):
+    """``available``: the resource was in the context. ``applied``: it was cited or invoked."""
+
+    AVAILABLE = "available"
+    APPLIED = "applied"
+
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
+TicketNumber = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Message = Annotated[str, Meta(max_length=65_536)]
+Status = Annotated[str, Meta(min_length=1, max_length=64)]
+Csat = Annotated[float, Meta(ge=1, le=5)]
+
+
+class Invocation(Struct, frozen=True, forbid_unknown_fields=True):
+    """One call of an action, told apart from others in the same reply by the source's call id."""
+
+    id: Identifier
+    call_id: Identifier
+
+
+class Available(Struct, frozen=True, forbid_unknown_fields=True):
+    """The resources that were in the context of a reply."""
+
+    instruction: list[Identifier] = []
+    knowledge: list[Identifier] = []
+    action: list[Identifier] = []
+
+
+class Applied(Struct, frozen=True, forbid_unknown_fields=True):
+    """The resources that a reply cited, and the actions it invoked, once for each invocation."""
+
+    instruction: list[Identifier] = []
+    knowledge: list[Identifier] = []
+    action: list[Identifier | Invocation] = []
+
+
+class Reply(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the agent sent back once, with everything that went into it.
+
+    Its first record fixes its conversation and time. ``replied_at`` without an offset is UTC.
+    """
+
+    reply_id: Identifier
+    session_id: Identifier
+    replied_at: datetime
+    available: Available = Available()
+    applied: Applied = Applied()
+    ticket_number: TicketNumber | None = None
+    last_message: Message | None = None
+
+
+class ConversationFacts(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of a conversation beside its replies. A field left out stays as it is."""
+
+    ticket_number: TicketNumber | UnsetType | None = UNSET
+    last_message: Message | UnsetType | None = UNSET
+    handed_off_at: datetime | UnsetType | None = UNSET
+    status: Status | UnsetType | None = UNSET
+    csat: Csat | UnsetType | None = UNSET
+
+
+class Window(Struct, frozen=True):
+    """A half-open span of time: ``from_at`` ≤ t < ``to_at``; ``None`` is no bound."""
+
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+    @classmethod
+    def parse(cls, from_: str | None = None, to: str | None = None) -> "Window":
+        """The window that two ISO 8601 texts mean; a bare date means that whole UTC day.
+
+        Raises InvalidInput where one is not ISO 8601, or ``from_`` comes after ``to``.
+        """
+        from_at = None if from_ is None else _span("from", from_)[0]
+        to_start, to_at = (None, None) if to is None else _span("to", to)
+        if from_at and to_start and to_at and from_at > max(to_start, to_at - RESOLUTION):
+            raise InvalidInput(
+                f"from: {from_!r} is after to: {to!r}; a window starts before it ends"
+            )
+        return cls(from_at, to_at)
+
+
+RESOLUTION = timedelta(microseconds=1)
+_A_DAY = timedelta(days=1)
+# A '+' that was not percent-encoded arrives as a space: T10:00:00 02:00 meant T10:00:00+02:00.
+_LOST_PLUS = re.compile(r"(?<=T)(\S+) (\d\d:?\d\d)$")
+
+
+def utc(value: datetime) -> datetime:
+    """The same instant in UTC; a datetime without offset is taken as UTC.
+
+    Raises OverflowError for an instant outside the years 1 to 9999.
+    """
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _span(name: str, text: str) -> tuple[datetime, datetime]:
+    """The first instant that a text means, and the first one after it (a date spans its day)."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        start = datetime.combine(day, time(), UTC)
+        return start, start + _A_DAY if day < date.max else datetime.max.replace(tzinfo=UTC)
+    try:
+        instant = utc(datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", text)))
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{name}: {text!r} is not an ISO 8601 date or date-time") from None
+    return instant, instant
+
+
+class UsageSummary(Struct, frozen=True, kw_only=True):
+    """The counts of one resource inside a window.
+
+    Sessions are distinct conversations. ``applied_replies`` counts applications: each invocation of
+    an action is one. The two times are of the first and last application, null when there is none.
+    """
+
+    session_count: int
+    applied_sessions: int
+    applied_replies: int
+    available_sessions: int
+    available_replies: int
+    first_used_at: datetime | None
+    last_used_at: datetime | None
+
+
+class ResourceUsage(UsageSummary, frozen=True, kw_only=True):
+    """One row of the list: a resource's summary and the handoffs of the conversations it served.
+
+    ``handoff_count``: of the conversations that applied it in the window, those handed off at any
+    time.
+    """
+
+    resource_id: str
+    handoff_count: int
+
+
+class ConversationUsage(Struct, frozen=True, kw_only=True):
+    """One conversation that used a resource: ``reply_count`` of its replies did, in the window."""
+
+    session_id: str
+    reply_count: int
+    ticket_number: int | None
+    last_message: str | None
+    first_used_at: datetime
+    last_used_at: datetime
+
+
+class ResourcePosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in a list of resources: after this one, in the list's order.
+
+    Newest application first, then those available only, then those without a fact; ties by id.
+    """
+
+    last_used_at: datetime | None
+    without_fact: bool
+    resource_id: str
+
+
+class ConversationPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in a list of conversations: newest use first, ties by ``session_id``."""
+
+    last_used_at: datetime
+    session_id: str
+
+
+Item = TypeVar("Item")
+Position = TypeVar("Position")
+
+
+class Page(Struct, Generic[Item, Position], frozen=True):
+    """A page of a list, and the position to go on from, ``None`` at the end."""
+
+    items: Sequence[Item]
+    next: Position | None
+
+
+class Recording(Struct, frozen=True):
+    """Replies that one organization sent together."""
+
+    org: str
+    replies: Sequence[Reply]
+
+
+class Refusal(Struct, frozen=True):
+    """Why the reply at ``index`` of a recording was not taken."""
+
+    index: int
+    reply_id: str
+    message: str
+
+
+class Receipt(Struct, frozen=True):
+    """What became of a recording, once it is on disk; the three together are all its replies.
+
+    ``accepted`` brought something new, ``duplicates`` were known to the last usage, ``refused``
+    contradict what is known: another conversation or another time for the same reply.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: Sequence[Refusal] = ()
