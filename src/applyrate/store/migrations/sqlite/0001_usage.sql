@@ -1,0 +1,119 @@
+-- Usages as bitmaps. Every id below carries its organization: org << 32 | a 32-bit number.
+-- The numbers of conversations and replies are dense ordinals, given in order of arrival, and it
+-- is ordinals that the bitmaps hold: dense ordinals of one organization are what Roaring packs best.
+-- Times are microseconds since 1970-01-01T00:00:00Z; a day is a time divided by 86,400,000,000.
+
+CREATE TABLE organization (
+    id   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+
+-- Facts set for the conversation itself win over those that its replies brought; of the latter the
+-- newest reply's is kept, whatever order they arrive in.
+CREATE TABLE conversation (
+    id                     INTEGER PRIMARY KEY,
+    org                    INTEGER NOT NULL,
+    session_id             TEXT NOT NULL,
+    ticket_number          INTEGER,
+    last_message           TEXT,
+    handed_off_at          INTEGER,
+    status                 TEXT,
+    csat                   REAL,
+    reply_ticket_number    INTEGER,
+    reply_ticket_number_at INTEGER,
+    reply_last_message     TEXT,
+    reply_last_message_at  INTEGER,
+    UNIQUE (org, session_id)
+);
+
+CREATE TABLE reply (
+    id           INTEGER PRIMARY KEY,
+    org          INTEGER NOT NULL,
+    reply_id     TEXT NOT NULL,
+    conversation INTEGER NOT NULL,
+    replied_at   INTEGER NOT NULL,
+    UNIQUE (org, reply_id)
+);
+-- Which replies lie in a part of a day, and their conversations, without touching the table.
+CREATE INDEX reply_time ON reply (org, replied_at, conversation);
+CREATE INDEX reply_conversation ON reply (conversation);
+
+-- The two high bits of a resource's number are its type, so that the resources of one type of one
+-- organization are one range of ids.
+CREATE TABLE resource (
+    id          INTEGER PRIMARY KEY,
+    org         INTEGER NOT NULL,
+    type        TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    UNIQUE (org, type, resource_id)
+);
+
+-- The facts: who used what on a UTC day, cut by blocks of 65,536 reply ordinals (one container of a
+-- bitmap) so that a commit rewrites no more than it must.
+-- Ordered by day first: a commit touches most resources of one day, and they lie side by side. A
+-- question about one resource pays for that with one seek a day.
+-- kind: 0 available, 1 applied. usage_count: the replies, and for an action each invocation.
+CREATE TABLE usage_day (
+    day           INTEGER NOT NULL,
+    kind          INTEGER NOT NULL,
+    resource      INTEGER NOT NULL,
+    block         INTEGER NOT NULL,
+    usage_count   INTEGER NOT NULL,
+    first_at      INTEGER NOT NULL,
+    last_at       INTEGER NOT NULL,
+    conversations BLOB NOT NULL,
+    replies       BLOB NOT NULL,
+    PRIMARY KEY (day, kind, resource, block)
+) WITHOUT ROWID;
+
+-- The conversations of all time, cut by blocks of conversation ordinals; blocks are disjoint.
+-- Ordered by block first for the reason above.
+CREATE TABLE usage_block (
+    block         INTEGER NOT NULL,
+    kind          INTEGER NOT NULL,
+    resource      INTEGER NOT NULL,
+    conversations BLOB NOT NULL,
+    PRIMARY KEY (block, kind, resource)
+) WITHOUT ROWID;
+
+-- The sums of all time, a function of the two tables above, written with them.
+CREATE TABLE usage_total (
+    kind               INTEGER NOT NULL,
+    resource           INTEGER NOT NULL,
+    conversation_count INTEGER NOT NULL,
+    usage_count        INTEGER NOT NULL,
+    first_at           INTEGER NOT NULL,
+    last_at            INTEGER NOT NULL,
+    PRIMARY KEY (kind, resource)
+) WITHOUT ROWID;
+
+-- The invocations of an action in a reply, unless there is but one and it has no call id (most have):
+-- call is the source's call id (text) or the place among the reply's invocations (integer).
+CREATE TABLE invocation (
+    resource INTEGER NOT NULL,
+    reply    INTEGER NOT NULL,
+    call     NOT NULL,
+    PRIMARY KEY (resource, reply, call)
+) WITHOUT ROWID;
+
+-- The conversations with a handed_off_at, by the same blocks as usage_block.
+CREATE TABLE handed_off (
+    org           INTEGER NOT NULL,
+    block         INTEGER NOT NULL,
+    conversations BLOB NOT NULL,
+    PRIMARY KEY (org, block)
+) WITHOUT ROWID;
+
+CREATE TABLE api_key (
+    digest       BLOB PRIMARY KEY,
+    key_id       TEXT NOT NULL UNIQUE,
+    org          TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    hint         TEXT NOT NULL,
+    scopes       TEXT,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    expires_at   INTEGER,
+    revoked_at   INTEGER
+) WITHOUT ROWID;
+CREATE INDEX api_key_org ON api_key (org, created_at, key_id);

@@ -1,0 +1,125 @@
+"""The embedded store: usages as Roaring bitmaps in one SQLite file.
+
+``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
+``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
+``edges`` for the days that a window covers in part; ``checking`` verifies all of it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from applyrate.keys import ApiKey
+from applyrate.store.sqlite import keys as key_rows
+from applyrate.store.sqlite.browsing import list_conversations
+from applyrate.store.sqlite.checking import check
+from applyrate.store.sqlite.conversations import set_conversation
+from applyrate.store.sqlite.counting import count_resource
+from applyrate.store.sqlite.database import Database
+from applyrate.store.sqlite.directory import Directory
+from applyrate.store.sqlite.listing import list_resources
+from applyrate.store.sqlite.recording import record
+from applyrate.usage import (
+    ConversationFacts,
+    ConversationPosition,
+    ConversationUsage,
+    Page,
+    Receipt,
+    Recording,
+    ResourcePosition,
+    ResourceType,
+    ResourceUsage,
+    UsageKind,
+    UsageSummary,
+    Window,
+)
+
+
+class SQLiteStore:
+    """The Store protocol on one file, which several processes may open at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        self._directory = Directory()
+
+    def record(self, recordings: Sequence[Recording]) -> list[Receipt]:
+        try:
+            with self._database.writing() as db:
+                return [record(db, self._directory, recording) for recording in recordings]
+        except BaseException:
+            self._directory = Directory()  # it may know ids that were undone
+            raise
+
+    def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> None:
+        with self._database.writing() as db:
+            set_conversation(db, Directory().organization(db, org), session_id, facts)
+
+    def summary(
+        self, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    ) -> UsageSummary:
+        with self._database.reading() as db:
+            return count_resource(db, org, resource_type, resource_id, window)
+
+    def resources(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        limit: int,
+        after: ResourcePosition | None = None,
+    ) -> Page[ResourceUsage, ResourcePosition]:
+        with self._database.reading() as db:
+            return list_resources(db, org, resource_type, window, limit, after)
+
+    def conversations(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        resource_id: str,
+        window: Window,
+        *,
+        kind: UsageKind = UsageKind.APPLIED,
+        limit: int,
+        after: ConversationPosition | None = None,
+    ) -> Page[ConversationUsage, ConversationPosition]:
+        with self._database.reading() as db:
+            return list_conversations(
+                db, org, resource_type, resource_id, window, kind, limit, after
+            )
+
+    def organizations(self) -> list[str]:
+        with self._database.reading() as db:
+            return [name for (name,) in db.execute(_ORGANIZATIONS)]
+
+    def add_key(self, key: ApiKey, digest: bytes) -> None:
+        with self._database.writing() as db:
+            key_rows.add_key(db, key, digest)
+
+    def find_key(self, digest: bytes) -> ApiKey | None:
+        with self._database.reading() as db:
+            return key_rows.find_key(db, digest)
+
+    def keys(self, org: str) -> list[ApiKey]:
+        with self._database.reading() as db:
+            return key_rows.keys_of(db, org)
+
+    def revoke_key(self, org: str, key_id: str, revoked_at: datetime) -> ApiKey | None:
+        with self._database.writing() as db:
+            return key_rows.revoke_key(db, org, key_id, revoked_at)
+
+    def mark_keys_used(self, last_used_at: Mapping[str, datetime]) -> None:
+        with self._database.writing() as db:
+            key_rows.mark_keys_used(db, last_used_at)
+
+    def check(self) -> Iterator[str]:
+        with self._database.reading() as db:
+            yield from check(db)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+_ORGANIZATIONS = """
+SELECT name FROM organization UNION SELECT org FROM api_key ORDER BY 1
+"""

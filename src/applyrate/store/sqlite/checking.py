@@ -1,0 +1,259 @@
+"""Checking: every stored row against the rows it follows from; each fault is a sentence.
+
+Replies and invocations are what is believed: every bitmap must hold replies and conversations that
+are there, on their day and in their block, and every count, time and sum must be what they give.
+"""
+
+import sqlite3
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from pyroaring import BitMap
+
+from applyrate.store.sqlite.rows import (
+    APPLIED,
+    CONVERSATION_BLOCK_BITS,
+    DAY,
+    KIND_CODE,
+    ORDINAL_BITS,
+    ORDINAL_MASK,
+    REPLY_BLOCK_BITS,
+    ordinal_range,
+    unpack,
+)
+
+_MISSING = -1
+_KIND_NAME = {code: kind for kind, code in KIND_CODE.items()}
+
+
+def check(db: sqlite3.Connection) -> Iterator[str]:
+    """Verify the whole file, inside the caller's read transaction."""
+    faults = [message for (message,) in db.execute("PRAGMA integrity_check") if message != "ok"]
+    if faults:
+        yield from (f"the file is damaged: {message}" for message in faults)
+        return
+    yield from (sentence for query in _ORPHANS for (sentence,) in db.execute(query))
+    yield from _Check(db).faults()
+
+
+class _Replies(NamedTuple):
+    """The replies of an organization: conversation and time by ordinal, _MISSING where none is."""
+
+    conversations: "array[int]"
+    replied_at: "array[int]"
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, org: int) -> "_Replies":
+        first, last = ordinal_range(org)
+        (top,) = db.execute(
+            "SELECT ifnull(max(id) + 1, ?1) FROM reply WHERE id BETWEEN ?1 AND ?2", (first, last)
+        ).fetchone()
+        size = top - first
+        replies = cls(array("q", [_MISSING]) * size, array("q", [_MISSING]) * size)
+        for key, conversation, at in db.execute(_REPLIES, (first, last)):
+            replies.conversations[key - first] = conversation & ORDINAL_MASK
+            replies.replied_at[key - first] = at
+        return replies
+
+
+class _Total:
+    """What the days of a resource and kind add up to."""
+
+    def __init__(self) -> None:
+        self.conversations = BitMap()
+        self.usage_count = 0
+        self.first_at = 2**62
+        self.last_at = -(2**62)
+
+
+class _Check:
+    """One pass over the rows of all organizations."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        orgs = [org for (org,) in db.execute("SELECT id FROM organization")]
+        self._replies = {org: _Replies.of(db, org) for org in orgs}
+        self._names: dict[int, str] = {
+            key: f"{resource_type} {name!r} of {org!r}"
+            for key, org, resource_type, name in db.execute(_RESOURCES)
+        }
+        self._totals: defaultdict[tuple[int, int], _Total] = defaultdict(_Total)
+
+    def faults(self) -> Iterator[str]:
+        more_calls = self._more_calls()
+        for row in self._db.execute(_DAYS):
+            day, kind, resource, block = row[:4]
+            place = f"{_date(day)}, {self._name(kind, resource)}, block {block}"
+            try:
+                faults = self._day_faults(
+                    *row,
+                    more_calls=more_calls.pop((day, resource, block), 0) if kind == APPLIED else 0,
+                )
+            except (KeyError, ValueError) as error:
+                faults = [f"cannot be read: {error}"]
+            yield from (f"usage_day ({place}): {fault}" for fault in faults)
+        for day, resource, block in more_calls:
+            place = f"{_date(day)}, {self._name(APPLIED, resource)}, block {block}"
+            yield f"invocation ({place}): there are calls, but no usage"
+        yield from self._block_faults()
+        yield from self._total_faults()
+        yield from self._handed_off_faults()
+
+    def _name(self, kind: int, resource: int) -> str:
+        name = self._names.get(resource, f"unknown resource {resource}")
+        return f"{_KIND_NAME.get(kind, kind)} {name}"
+
+    def _more_calls(self) -> Counter[tuple[int, int, int]]:
+        """The invocations beyond one a reply, by the row that counts them."""
+        more: Counter[tuple[int, int, int]] = Counter()
+        for resource, reply, at, calls in self._db.execute(_CALLS):
+            more[at // DAY, resource, (reply & ORDINAL_MASK) >> REPLY_BLOCK_BITS] += calls - 1
+        return more
+
+    def _day_faults(
+        self,
+        day: int,
+        kind: int,
+        resource: int,
+        block: int,
+        usage_count: int,
+        first_at: int,
+        last_at: int,
+        packed_conversations: bytes,
+        packed_replies: bytes,
+        *,
+        more_calls: int,
+    ) -> list[str]:
+        known = self._replies[resource >> ORDINAL_BITS]
+        replies, conversations = unpack(packed_replies), unpack(packed_conversations)
+        total = self._totals[kind, resource]
+        total.usage_count += usage_count
+        total.conversations |= conversations
+        total.first_at, total.last_at = min(total.first_at, first_at), max(total.last_at, last_at)
+        if not replies:
+            return ["it holds no reply"]
+        if replies.max() >= len(known.replied_at):
+            return [f"reply ordinal {replies.max()} is not there"]
+        times = [known.replied_at[reply] for reply in replies]
+        if _MISSING in times:
+            return [f"reply ordinal {list(replies)[times.index(_MISSING)]} is not there"]
+        given = BitMap([known.conversations[reply] for reply in replies])
+        return [
+            *_differ("usage_count", usage_count, len(replies) + more_calls),
+            *_differ("first_at", first_at, min(times)),
+            *_differ("last_at", last_at, max(times)),
+            *_differ("day of its first reply", day, min(times) // DAY),
+            *_differ("day of its last reply", day, max(times) // DAY),
+            *_differ("block of its first reply", block, replies.min() >> REPLY_BLOCK_BITS),
+            *_differ("block of its last reply", block, replies.max() >> REPLY_BLOCK_BITS),
+            *_differ_sets("conversations", conversations, given),
+        ]
+
+    def _block_faults(self) -> Iterator[str]:
+        stored: defaultdict[tuple[int, int], BitMap] = defaultdict(BitMap)
+        for block, kind, resource, packed in self._db.execute(_BLOCKS):
+            try:
+                conversations = unpack(packed)
+            except ValueError as error:
+                place = f"{self._name(kind, resource)}, block {block}"
+                yield f"usage_block ({place}): cannot be read: {error}"
+                continue
+            if {
+                at >> CONVERSATION_BLOCK_BITS for at in (conversations.min(), conversations.max())
+            } != {block}:
+                yield f"usage_block ({self._name(kind, resource)}, {block}): holds others' ordinals"
+            stored[kind, resource] |= conversations
+        for kind, resource in stored.keys() | self._totals.keys():
+            for fault in _differ_sets(
+                "conversations", stored[kind, resource], self._totals[kind, resource].conversations
+            ):
+                yield f"usage_block ({self._name(kind, resource)}): {fault}"
+
+    def _total_faults(self) -> Iterator[str]:
+        stored: dict[tuple[int, int], tuple[Any, ...]] = {
+            (kind, resource): sums for kind, resource, *sums in self._db.execute(_TOTALS)
+        }
+        nothing = (0, 0, 2**62, -(2**62))
+        for kind, resource in stored.keys() | self._totals.keys():
+            total = self._totals[kind, resource]
+            given = (len(total.conversations), total.usage_count, total.first_at, total.last_at)
+            for name, has, is_given in zip(
+                ("conversation_count", "usage_count", "first_at", "last_at"),
+                stored.get((kind, resource), nothing),
+                given,
+                strict=True,
+            ):
+                for fault in _differ(name, has, is_given):
+                    yield f"usage_total ({self._name(kind, resource)}): {fault}"
+
+    def _handed_off_faults(self) -> Iterator[str]:
+        stored: defaultdict[int, BitMap] = defaultdict(BitMap)
+        given: defaultdict[int, BitMap] = defaultdict(BitMap)
+        for org, block, packed in self._db.execute("SELECT * FROM handed_off"):
+            try:
+                stored[org] |= unpack(packed)
+            except ValueError as error:
+                yield f"handed_off ({org}, {block}): cannot be read: {error}"
+        for key in self._db.execute("SELECT id FROM conversation WHERE handed_off_at IS NOT NULL"):
+            given[key[0] >> ORDINAL_BITS].add(key[0] & ORDINAL_MASK)
+        for org in stored.keys() | given.keys():
+            for fault in _differ_sets("conversations", stored[org], given[org]):
+                yield f"handed_off ({org}): {fault}"
+
+
+def _date(day: int) -> str:
+    return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date())
+
+
+def _differ(name: str, stored: int, given: int) -> list[str]:
+    return [] if stored == given else [f"{name} is {stored}, should be {given}"]
+
+
+def _differ_sets(name: str, stored: BitMap, given: BitMap) -> list[str]:
+    return [
+        f"{name} {what} ordinal {ordinals.min()}" + (f" and {more} more" if more else "")
+        for what, ordinals in (("wrongly hold", stored - given), ("lack", given - stored))
+        if (more := len(ordinals) - 1) >= 0
+    ]
+
+
+_ORPHANS = (
+    """
+    SELECT 'reply ' || reply.reply_id || ': its conversation is not there' FROM reply
+    LEFT JOIN conversation ON conversation.id = reply.conversation AND conversation.org = reply.org
+    WHERE conversation.id IS NULL
+    """,
+    """
+    SELECT 'reply ' || reply_id || ': its id is of another organization' FROM reply
+    WHERE id >> 32 <> org
+    """,
+    """
+    SELECT 'conversation ' || session_id || ': its id is of another organization' FROM conversation
+    WHERE id >> 32 <> org
+    """,
+    """
+    SELECT 'invocation: reply ' || (invocation.reply & 0xFFFFFFFF) || ' is not there'
+    FROM invocation LEFT JOIN reply ON reply.id = invocation.reply WHERE reply.id IS NULL
+    """,
+)
+_REPLIES = "SELECT id, conversation, replied_at FROM reply WHERE id BETWEEN ? AND ?"
+_RESOURCES = """
+SELECT resource.id, organization.name, type, resource_id
+FROM resource JOIN organization ON organization.id = resource.org
+"""
+_DAYS = """
+SELECT day, kind, resource, block, usage_count, first_at, last_at, conversations, replies
+FROM usage_day
+"""
+_CALLS = """
+SELECT resource, reply, replied_at, count(*)
+FROM invocation JOIN reply ON reply.id = invocation.reply
+GROUP BY resource, reply
+"""
+_BLOCKS = "SELECT block, kind, resource, conversations FROM usage_block"
+_TOTALS = """
+SELECT kind, resource, conversation_count, usage_count, first_at, last_at FROM usage_total
+"""

@@ -1,0 +1,109 @@
+"""Names to ids: organizations, resources and conversations, made where they are new.
+
+A directory belongs to the writer and remembers the resources it has met. What it remembers may
+come from a transaction that is undone, so the store makes a new one then.
+"""
+
+import sqlite3
+
+from applyrate.store.sqlite.rows import (
+    ORDINAL_BITS,
+    ORDINAL_MASK,
+    ordinal_range,
+    resource_range,
+)
+from applyrate.usage import ResourceType
+
+_REMEMBERED_RESOURCES = 500_000
+
+
+class Directory:
+    """The writer's view of who is who."""
+
+    def __init__(self) -> None:
+        self._organizations: dict[str, int] = {}
+        self._resources: dict[tuple[int, ResourceType], ResourceIds] = {}
+
+    def organization(self, db: sqlite3.Connection, name: str) -> int:
+        """The organization's id."""
+        if name not in self._organizations:
+            db.execute("INSERT INTO organization (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
+            (self._organizations[name],) = db.execute(FIND_ORGANIZATION, (name,)).fetchone()
+        return self._organizations[name]
+
+    def resources(
+        self, db: sqlite3.Connection, org: int, resource_type: ResourceType
+    ) -> "ResourceIds":
+        """The ids of an organization's resources of a type, by ``resource_id``."""
+        ids = self._resources.get((org, resource_type))
+        if ids is None:
+            if sum(map(len, self._resources.values())) > _REMEMBERED_RESOURCES:
+                self._resources.clear()
+            ids = self._resources[org, resource_type] = ResourceIds(db, org, resource_type)
+        return ids
+
+
+class ResourceIds(dict[str, int]):
+    """Resource ids by name; a name that is not there is looked up, or made."""
+
+    def __init__(self, db: sqlite3.Connection, org: int, resource_type: ResourceType) -> None:
+        super().__init__()
+        self._db = db
+        self._org = org
+        self._type = resource_type
+
+    def __missing__(self, resource_id: str) -> int:
+        found = self._db.execute(FIND_RESOURCE, (self._org, self._type, resource_id)).fetchone()
+        if found is None:
+            first, last = resource_range(self._org, self._type)
+            found = self._db.execute(
+                _ADD_RESOURCE, (first, last, first, self._org, self._type, resource_id)
+            ).fetchone()
+        self[resource_id] = found[0]
+        return int(found[0])
+
+
+class ConversationIds(dict[str, int]):
+    """Conversation ids by ``session_id``; one that is not there is looked up, or made."""
+
+    def __init__(self, db: sqlite3.Connection, org: int) -> None:
+        super().__init__()
+        self._db = db
+        self._org = org
+
+    def __missing__(self, session_id: str) -> int:
+        found = self._db.execute(FIND_CONVERSATION, (self._org, session_id)).fetchone()
+        if found is None:
+            key = next_id(self._db, "conversation", self._org)
+            self._db.execute(
+                "INSERT INTO conversation (id, org, session_id) VALUES (?, ?, ?)",
+                (key, self._org, session_id),
+            )
+        else:
+            (key,) = found
+        self[session_id] = key
+        return int(key)
+
+
+def next_id(db: sqlite3.Connection, table: str, org: int) -> int:
+    """The id after the last one of an organization's conversations or replies."""
+    first, last = ordinal_range(org)
+    (key,) = db.execute(_NEXT_ID[table], (first, last, first)).fetchone()
+    if key & ORDINAL_MASK == ORDINAL_MASK:
+        raise OverflowError(f"an organization holds at most {1 << ORDINAL_BITS} of {table}")
+    return int(key)
+
+
+FIND_ORGANIZATION = "SELECT id FROM organization WHERE name = ?"
+FIND_RESOURCE = "SELECT id FROM resource WHERE org = ? AND type = ? AND resource_id = ?"
+FIND_CONVERSATION = "SELECT id FROM conversation WHERE org = ? AND session_id = ?"
+
+_ADD_RESOURCE = """
+INSERT INTO resource (id, org, type, resource_id)
+SELECT ifnull((SELECT max(id) + 1 FROM resource WHERE id BETWEEN ? AND ?), ?), ?, ?, ?
+RETURNING id
+"""
+_NEXT_ID = {
+    "conversation": "SELECT ifnull(max(id) + 1, ?3) FROM conversation WHERE id BETWEEN ?1 AND ?2",
+    "reply": "SELECT ifnull(max(id) + 1, ?3) FROM reply WHERE id BETWEEN ?1 AND ?2",
+}
