@@ -1,0 +1,197 @@
+"""The counts as they are defined: a plain set of usages, and every answer computed from it anew."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from applyrate.usage import (
+    ConversationFacts,
+    ConversationUsage,
+    Reply,
+    ResourceType,
+    ResourceUsage,
+    UsageKind,
+    UsageSummary,
+    Window,
+    utc,
+)
+
+_LAST, _AGES = datetime.max.replace(tzinfo=UTC), timedelta.max
+
+
+class Usage(NamedTuple):
+    """A usage by its identity; ``call`` is None for all but invocations."""
+
+    org: str
+    resource_type: ResourceType
+    resource_id: str
+    kind: UsageKind
+    reply_id: str
+    call: int | str | None
+
+
+@dataclass
+class Conversation:
+    """What is known of a conversation: what was set for it, and what its replies said."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    tickets: set[tuple[datetime, int]] = field(default_factory=set)
+    messages: set[tuple[datetime, str]] = field(default_factory=set)
+
+    def known(self, name: str, said: set[tuple[datetime, Any]]) -> Any:
+        """What was set for it, or else what the newest reply said."""
+        value = self.facts.get(name)
+        return max(said)[1] if value is None and said else value
+
+
+class Oracle:
+    """A Store as a set, too slow for anything but being right."""
+
+    def __init__(self) -> None:
+        self.usages: set[Usage] = set()
+        self.replies: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self.known: dict[tuple[str, str], Conversation] = {}
+
+    def record(self, org: str, replies: Iterable[Reply]) -> tuple[int, int, list[int]]:
+        """Record replies; how many brought something, how many nothing, and which are refused."""
+        accepted = duplicates = 0
+        refused = []
+        for index, reply in enumerate(replies):
+            fixed = (reply.session_id, utc(reply.replied_at))
+            new = (org, reply.reply_id) not in self.replies
+            if self.replies.setdefault((org, reply.reply_id), fixed) != fixed:
+                refused.append(index)
+                continue
+            usages = set(_usages(org, reply))
+            if new or usages - self.usages:
+                accepted += 1
+            else:
+                duplicates += 1
+            self.usages |= usages
+            conversation = self.known.setdefault((org, reply.session_id), Conversation())
+            if reply.ticket_number is not None:
+                conversation.tickets.add((fixed[1], reply.ticket_number))
+            if reply.last_message is not None:
+                conversation.messages.add((fixed[1], reply.last_message))
+        return accepted, duplicates, refused
+
+    def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> None:
+        conversation = self.known.setdefault((org, session_id), Conversation())
+        for name in msgspec.structs.fields(ConversationFacts):
+            value = getattr(facts, name.name)
+            if value is not msgspec.UNSET:
+                conversation.facts[name.name] = value
+
+    def summary(
+        self, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    ) -> UsageSummary:
+        counts = self._counts(org, resource_type, resource_id, window)
+        counts.pop("handoff_count")
+        return UsageSummary(**counts)
+
+    def resources(
+        self, org: str, resource_type: ResourceType, window: Window
+    ) -> list[ResourceUsage]:
+        names = {
+            usage.resource_id
+            for usage in self.usages
+            if (usage.org, usage.resource_type) == (org, resource_type)
+            and self._inside(usage, window)
+        }
+        rows = [
+            ResourceUsage(resource_id=name, **self._counts(org, resource_type, name, window))
+            for name in names
+        ]
+        return sorted(
+            rows,
+            key=lambda row: (
+                _AGES if row.last_used_at is None else _LAST - row.last_used_at,
+                row.resource_id,
+            ),
+        )
+
+    def conversations(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        resource_id: str,
+        window: Window,
+        kind: UsageKind,
+    ) -> list[ConversationUsage]:
+        times: dict[str, dict[str, datetime]] = {}
+        for usage in self._of(org, resource_type, resource_id, kind, window):
+            session_id, at = self.replies[org, usage.reply_id]
+            times.setdefault(session_id, {})[usage.reply_id] = at
+        rows = []
+        for session_id, replied_at in times.items():
+            conversation = self.known[org, session_id]
+            rows.append(
+                ConversationUsage(
+                    session_id=session_id,
+                    reply_count=len(replied_at),
+                    ticket_number=conversation.known("ticket_number", conversation.tickets),
+                    last_message=conversation.known("last_message", conversation.messages),
+                    first_used_at=min(replied_at.values()),
+                    last_used_at=max(replied_at.values()),
+                )
+            )
+        return sorted(rows, key=lambda row: (_LAST - row.last_used_at, row.session_id))
+
+    def _counts(
+        self, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    ) -> dict[str, Any]:
+        available, applied = (
+            self._of(org, resource_type, resource_id, kind, window) for kind in UsageKind
+        )
+        times = [self.replies[org, usage.reply_id][1] for usage in applied]
+        sessions = {self.replies[org, usage.reply_id][0] for usage in applied}
+        return {
+            "session_count": len(sessions),
+            "applied_sessions": len(sessions),
+            "applied_replies": len(applied),
+            "available_sessions": len({self.replies[org, u.reply_id][0] for u in available}),
+            "available_replies": len(available),
+            "first_used_at": min(times, default=None),
+            "last_used_at": max(times, default=None),
+            "handoff_count": sum(
+                self.known[org, session].facts.get("handed_off_at") is not None
+                for session in sessions
+            ),
+        }
+
+    def _of(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        resource_id: str,
+        kind: UsageKind,
+        window: Window,
+    ) -> list[Usage]:
+        wanted = (org, resource_type, resource_id, kind)
+        return [u for u in self.usages if u[:4] == wanted and self._inside(u, window)]
+
+    def _inside(self, usage: Usage, window: Window) -> bool:
+        at = self.replies[usage.org, usage.reply_id][1]
+        return (window.from_at is None or window.from_at <= at) and (
+            window.to_at is None or at < window.to_at
+        )
+
+
+def _usages(org: str, reply: Reply) -> Iterable[Usage]:
+    for resource_type in ResourceType:
+        for name in getattr(reply.available, resource_type):
+            yield Usage(org, resource_type, name, UsageKind.AVAILABLE, reply.reply_id, None)
+    for resource_type in (ResourceType.INSTRUCTION, ResourceType.KNOWLEDGE):
+        for name in getattr(reply.applied, resource_type):
+            for kind in UsageKind:
+                yield Usage(org, resource_type, name, kind, reply.reply_id, None)
+    places: dict[str, int] = {}
+    for invocation in reply.applied.action:
+        name = invocation if isinstance(invocation, str) else invocation.id
+        place = places.get(name, 0)
+        places[name] = place + 1
+        call = place if isinstance(invocation, str) else invocation.call_id
+        yield Usage(org, ResourceType.ACTION, name, UsageKind.APPLIED, reply.reply_id, call)
