@@ -1,5 +1,6 @@
 """The counts as they are defined: a plain set of usages, and every answer computed from it anew."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,13 +23,13 @@ from applyrate.usage import (
 _LAST, _AGES = datetime.max.replace(tzinfo=UTC), timedelta.max
 
 
-class Usage(NamedTuple):
-    """A usage by its identity; ``call`` is None for all but invocations."""
+Used = tuple[str, ResourceType, str, UsageKind]
+"""What was used: organization, type, id and kind."""
 
-    org: str
-    resource_type: ResourceType
-    resource_id: str
-    kind: UsageKind
+
+class Usage(NamedTuple):
+    """Which use of it: ``call`` is None for all but invocations."""
+
     reply_id: str
     call: int | str | None
 
@@ -51,7 +52,7 @@ class Oracle:
     """A Store as a set, too slow for anything but being right."""
 
     def __init__(self) -> None:
-        self.usages: set[Usage] = set()
+        self.usages: defaultdict[Used, set[Usage]] = defaultdict(set)
         self.replies: dict[tuple[str, str], tuple[str, datetime]] = {}
         self.known: dict[tuple[str, str], Conversation] = {}
 
@@ -65,12 +66,11 @@ class Oracle:
             if self.replies.setdefault((org, reply.reply_id), fixed) != fixed:
                 refused.append(index)
                 continue
-            usages = set(_usages(org, reply))
-            if new or usages - self.usages:
-                accepted += 1
-            else:
-                duplicates += 1
-            self.usages |= usages
+            for used, usage in _usages(org, reply):
+                new = new or usage not in self.usages[used]
+                self.usages[used].add(usage)
+            accepted += new
+            duplicates += not new
             conversation = self.known.setdefault((org, reply.session_id), Conversation())
             if reply.ticket_number is not None:
                 conversation.tickets.add((fixed[1], reply.ticket_number))
@@ -96,10 +96,10 @@ class Oracle:
         self, org: str, resource_type: ResourceType, window: Window
     ) -> list[ResourceUsage]:
         names = {
-            usage.resource_id
-            for usage in self.usages
-            if (usage.org, usage.resource_type) == (org, resource_type)
-            and self._inside(usage, window)
+            used[2]
+            for used, usages in self.usages.items()
+            if used[:2] == (org, resource_type)
+            and any(self._inside(org, usage, window) for usage in usages)
         }
         rows = [
             ResourceUsage(resource_id=name, **self._counts(org, resource_type, name, window))
@@ -170,28 +170,30 @@ class Oracle:
         kind: UsageKind,
         window: Window,
     ) -> list[Usage]:
-        wanted = (org, resource_type, resource_id, kind)
-        return [u for u in self.usages if u[:4] == wanted and self._inside(u, window)]
+        usages = self.usages.get((org, resource_type, resource_id, kind), ())
+        return [usage for usage in usages if self._inside(org, usage, window)]
 
-    def _inside(self, usage: Usage, window: Window) -> bool:
-        at = self.replies[usage.org, usage.reply_id][1]
+    def _inside(self, org: str, usage: Usage, window: Window) -> bool:
+        at = self.replies[org, usage.reply_id][1]
         return (window.from_at is None or window.from_at <= at) and (
             window.to_at is None or at < window.to_at
         )
 
 
-def _usages(org: str, reply: Reply) -> Iterable[Usage]:
+def _usages(org: str, reply: Reply) -> Iterable[tuple[Used, Usage]]:
+    once = Usage(reply.reply_id, None)
     for resource_type in ResourceType:
         for name in getattr(reply.available, resource_type):
-            yield Usage(org, resource_type, name, UsageKind.AVAILABLE, reply.reply_id, None)
+            yield (org, resource_type, name, UsageKind.AVAILABLE), once
     for resource_type in (ResourceType.INSTRUCTION, ResourceType.KNOWLEDGE):
         for name in getattr(reply.applied, resource_type):
             for kind in UsageKind:
-                yield Usage(org, resource_type, name, kind, reply.reply_id, None)
+                yield (org, resource_type, name, kind), once
     places: dict[str, int] = {}
     for invocation in reply.applied.action:
         name = invocation if isinstance(invocation, str) else invocation.id
         place = places.get(name, 0)
         places[name] = place + 1
         call = place if isinstance(invocation, str) else invocation.call_id
-        yield Usage(org, ResourceType.ACTION, name, UsageKind.APPLIED, reply.reply_id, call)
+        used = (org, ResourceType.ACTION, name, UsageKind.APPLIED)
+        yield used, Usage(reply.reply_id, call)

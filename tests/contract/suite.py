@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from msgspec import convert
 
 from applyrate.store import Store
@@ -33,7 +33,8 @@ from tests.contract.oracle import Oracle
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 ORGS = ["acme", "globex"]
-NAMES = ["lookup_order", "a/b c?d%2F", "退款🙂", ".", "Ω"]
+NAMES = ["lookup_order", "a/b c?d%2F", "退款🙂", "."]
+SESSIONS = ["s_1", "s/2 🙂", "S", "s"]
 CALLS = ["0", "call_1", "call_2"]
 # Around midnight, and the very same instants again and again, so that ties and edges are met.
 INSTANTS = [
@@ -57,7 +58,7 @@ invocations = st.lists(
 replies = st.builds(
     Reply,
     reply_id=st.integers(0, 25).map("r_{}".format) | st.sampled_from(NAMES),
-    session_id=st.integers(0, 6).map("s_{}".format) | st.sampled_from(NAMES),
+    session_id=st.sampled_from(SESSIONS),
     replied_at=instants,
     available=st.builds(Available, instruction=names, knowledge=names, action=names),
     applied=st.builds(Applied, instruction=names, knowledge=names, action=invocations),
@@ -106,6 +107,10 @@ class StoreMachine(RuleBasedStateMachine):
         assert (receipt.accepted, receipt.duplicates, refused) == self.oracle.record(org, batch)
         self.sent += [(org, reply) for reply in batch]
 
+    @initialize(batch=st.lists(replies, min_size=3, max_size=12))
+    def begin(self, batch: list[Reply]) -> None:
+        self._record(ORGS[0], batch)
+
     @rule(org=st.sampled_from(ORGS), batch=st.lists(replies, max_size=8))
     def record(self, org: str, batch: list[Reply]) -> None:
         self._record(org, batch)
@@ -136,52 +141,27 @@ class StoreMachine(RuleBasedStateMachine):
                 self._record(org, [reply for to, reply in part if to == org])
                 del self.sent[len(again) :]
 
-    @rule(org=st.sampled_from(ORGS), session=st.integers(0, 7).map("s_{}".format), known=facts)
+    @rule(
+        org=st.sampled_from(ORGS),
+        session=st.sampled_from([*SESSIONS, "s_of_no_reply"]),
+        known=facts,
+    )
     def set_conversation(self, org: str, session: str, known: ConversationFacts) -> None:
         self.store.set_conversation(org, session, known)
         self.oracle.set_conversation(org, session, known)
 
-    @rule(
-        org=st.sampled_from(ORGS),
-        resource_type=st.sampled_from(ResourceType),
-        name=st.sampled_from(NAMES),
-        window=windows,
-    )
-    def summary(self, org: str, resource_type: ResourceType, name: str, window: Window) -> None:
-        question = (org, resource_type, name, window)
-        assert self.store.summary(*question) == self.oracle.summary(*question)
-
-    @rule(
-        org=st.sampled_from(ORGS),
-        resource_type=st.sampled_from(ResourceType),
-        window=windows,
-        limit=st.integers(1, 7),
-    )
-    def resources(self, org: str, resource_type: ResourceType, window: Window, limit: int) -> None:
-        question = (org, resource_type, window)
-        listed = all_pages(partial(self.store.resources, *question), limit)
-        assert listed == self.oracle.resources(*question)
-
-    @rule(
-        org=st.sampled_from(ORGS),
-        resource_type=st.sampled_from(ResourceType),
-        name=st.sampled_from(NAMES),
-        kind=st.sampled_from(UsageKind),
-        window=windows,
-        limit=st.integers(1, 7),
-    )
-    def conversations(
-        self,
-        org: str,
-        resource_type: ResourceType,
-        name: str,
-        kind: UsageKind,
-        window: Window,
-        limit: int,
-    ) -> None:
-        question = (org, resource_type, name, window)
-        listed = all_pages(partial(self.store.conversations, *question, kind=kind), limit)
-        assert listed == self.oracle.conversations(*question, kind)
+    @rule(org=st.sampled_from(ORGS), window=windows, limit=st.integers(1, 4))
+    def ask_everything(self, org: str, window: Window, limit: int) -> None:
+        for resource_type in ResourceType:
+            listed = all_pages(partial(self.store.resources, org, resource_type, window), limit)
+            assert listed == self.oracle.resources(org, resource_type, window)
+            for name in NAMES:
+                question = (org, resource_type, name, window)
+                assert self.store.summary(*question) == self.oracle.summary(*question)
+                for kind in UsageKind:
+                    browse = partial(self.store.conversations, *question, kind=kind)
+                    browsed = all_pages(browse, limit)
+                    assert browsed == self.oracle.conversations(*question, kind)
 
     def teardown(self) -> None:
         assert list(self.store.check()) == []
@@ -219,8 +199,8 @@ class StoreContract:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=60,
-                stateful_step_count=30,
+                max_examples=80,
+                stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
