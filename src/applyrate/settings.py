@@ -36,20 +36,20 @@ class Settings(Struct, frozen=True, kw_only=True):
         1024 * 1024
     )
     jwt_secret: Annotated[
-        str | None, Meta(min_length=32, description="The secret that HS256 tokens are signed with.")
+        Annotated[str, Meta(min_length=32)] | None,
+        Meta(description="The secret that HS256 tokens are signed with."),
     ] = None
     jwt_jwks: Annotated[
-        str | None,
-        Meta(
-            min_length=1,
-            description="The JWKS (a file or a URL) of RS256, ES256 and EdDSA tokens.",
-        ),
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="The JWKS (a file or a URL) of RS256, ES256 and EdDSA tokens."),
     ] = None
     jwt_issuer: Annotated[
-        str | None, Meta(min_length=1, description="The `iss` that a token must have.")
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="The `iss` that a token must have."),
     ] = None
     jwt_audience: Annotated[
-        str | None, Meta(min_length=1, description="The `aud` that a token must have.")
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="The `aud` that a token must have."),
     ] = None
 
     @property

@@ -147,7 +147,7 @@ class StoreMachine(RuleBasedStateMachine):
         known=facts,
     )
     def set_conversation(self, org: str, session: str, known: ConversationFacts) -> None:
-        self.store.set_conversation(org, session, known)
+        self.store.set_conversations(org, {session: known})
         self.oracle.set_conversation(org, session, known)
 
     @rule(org=st.sampled_from(ORGS), window=windows, limit=st.integers(1, 4))
@@ -235,11 +235,11 @@ class StoreContract:
         oracle.record("acme", batch)
         for number in range(0, 900, 7):
             handed_off = ConversationFacts(handed_off_at=DAY)
-            store.set_conversation("acme", f"s_{number}", handed_off)
+            store.set_conversations("acme", {f"s_{number}": handed_off})
             oracle.set_conversation("acme", f"s_{number}", handed_off)
+        rare = [reply.replied_at for reply in batch if "ins_9" in reply.applied.instruction]
         for _ in range(6):
-            bounds = sorted(chance.randrange(2 * 86_400) for _ in range(2))
-            window = Window(*(DAY + timedelta(seconds=bound, microseconds=1) for bound in bounds))
+            window = Window(*sorted(chance.sample(rare, 2)))  # both bounds hit a usage
             for resource_type in ResourceType:
                 expected = oracle.resources("acme", resource_type, window)
                 ask = partial(store.resources, "acme", resource_type, window)
@@ -251,6 +251,18 @@ class StoreContract:
                     browse = partial(store.conversations, *question, kind=kind)
                     assert all_pages(browse, 100) == oracle.conversations(*question, kind)
         assert list(store.check()) == []
+
+    def test_conversations_used_at_the_same_instant_are_paged_by_their_id(
+        self, store: Store
+    ) -> None:
+        sessions = [f"s_{number}" for number in (3, 1, 4, 1, 5, 9, 2, 6)]
+        used = Applied(action=["lookup"])
+        batch = [Reply(f"r_{n}", s, DAY, applied=used) for n, s in enumerate(sessions)]
+        store.record([Recording("acme", batch)])
+        ask = partial(store.conversations, "acme", ResourceType.ACTION, "lookup", Window())
+        for limit in (1, 2, 8):
+            listed = [row.session_id for row in all_pages(ask, limit)]
+            assert listed == sorted(set(sessions))
 
     def test_what_one_organization_records_no_other_sees(self, store: Store) -> None:
         reply = Reply("r_1", "s_1", DAY, applied=Applied(action=["lookup"]), ticket_number=7)

@@ -33,8 +33,11 @@ class Store(Protocol):
         """Record replies of any organizations in one transaction; a receipt for each recording."""
         ...
 
-    def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> None:
-        """Set what is known of a conversation, whether or not a reply of it is recorded yet."""
+    def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> None:
+        """Set what is known of conversations, by ``session_id``, in one transaction.
+
+        Whether or not a reply of them is recorded yet.
+        """
         ...
 
     def summary(

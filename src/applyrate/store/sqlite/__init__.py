@@ -13,7 +13,7 @@ from applyrate.keys import ApiKey
 from applyrate.store.sqlite import keys as key_rows
 from applyrate.store.sqlite.browsing import list_conversations
 from applyrate.store.sqlite.checking import check
-from applyrate.store.sqlite.conversations import set_conversation
+from applyrate.store.sqlite.conversations import set_conversations
 from applyrate.store.sqlite.counting import count_resource
 from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.directory import Directory
@@ -50,9 +50,9 @@ class SQLiteStore:
             self._directory = Directory()  # it may know ids that were undone
             raise
 
-    def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> None:
+    def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> None:
         with self._database.writing() as db:
-            set_conversation(db, Directory().organization(db, org), session_id, facts)
+            set_conversations(db, Directory().organization(db, org), facts)
 
     def summary(
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window

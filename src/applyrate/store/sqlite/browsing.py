@@ -14,14 +14,14 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.counting import FIND_RESOURCE, to_span
 from applyrate.store.sqlite.edges import Span
+from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
+    BLOCK_BITS,
     DAY,
     KIND_CODE,
     ORDINAL_BITS,
-    REPLY_BLOCK_BITS,
     from_micros,
     to_micros,
-    unpack,
 )
 from applyrate.usage import (
     ConversationPosition,
@@ -97,8 +97,7 @@ def _newest(usages: "_Usages", count: int, after: ConversationPosition | None) -
             continue
         seen.add(conversation)
         row = usages.of_conversation(conversation)
-        # One that was used again later stands on an earlier page.
-        if row.last_at == replied_at and (passed is None or row.place > passed):
+        if passed is None or row.place > passed:
             rows.append(row)
     return sorted(rows, key=lambda row: row.place)[:count]
 
@@ -150,7 +149,7 @@ class _Usages:
         times = [
             replied_at
             for reply, replied_at in self._db.execute(_REPLIES_OF, (key, *self._span))
-            if reply in self._replies(replied_at // DAY, reply >> REPLY_BLOCK_BITS)
+            if reply in self._replies(replied_at // DAY, reply >> BLOCK_BITS)
         ]
         session_id, ticket_number, last_message = self._db.execute(_FACTS, (key,)).fetchone()
         return _Row(session_id, ticket_number, last_message, len(times), min(times), max(times))

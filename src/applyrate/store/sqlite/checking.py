@@ -13,16 +13,15 @@ from typing import Any, NamedTuple
 
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
     APPLIED,
-    CONVERSATION_BLOCK_BITS,
+    BLOCK_BITS,
     DAY,
     KIND_CODE,
     ORDINAL_BITS,
     ORDINAL_MASK,
-    REPLY_BLOCK_BITS,
     ordinal_range,
-    unpack,
 )
 
 _MISSING = -1
@@ -31,9 +30,12 @@ _KIND_NAME = {code: kind for kind, code in KIND_CODE.items()}
 
 def check(db: sqlite3.Connection) -> Iterator[str]:
     """Verify the whole file, inside the caller's read transaction."""
-    faults = [message for (message,) in db.execute("PRAGMA integrity_check") if message != "ok"]
+    try:
+        faults = [fault for (fault,) in db.execute("PRAGMA integrity_check") if fault != "ok"]
+    except sqlite3.DatabaseError as error:  # too damaged to be examined
+        faults = [str(error)]
     if faults:
-        yield from (f"the file is damaged: {message}" for message in faults)
+        yield from (f"the file is damaged: {fault}" for fault in faults)
         return
     yield from (sentence for query in _ORPHANS for (sentence,) in db.execute(query))
     yield from _Check(db).faults()
@@ -98,7 +100,6 @@ class _Check:
         for day, resource, block in more_calls:
             place = f"{_date(day)}, {self._name(APPLIED, resource)}, block {block}"
             yield f"invocation ({place}): there are calls, but no usage"
-        yield from self._block_faults()
         yield from self._total_faults()
         yield from self._handed_off_faults()
 
@@ -110,7 +111,7 @@ class _Check:
         """The invocations beyond one a reply, by the row that counts them."""
         more: Counter[tuple[int, int, int]] = Counter()
         for resource, reply, at, calls in self._db.execute(_CALLS):
-            more[at // DAY, resource, (reply & ORDINAL_MASK) >> REPLY_BLOCK_BITS] += calls - 1
+            more[at // DAY, resource, (reply & ORDINAL_MASK) >> BLOCK_BITS] += calls - 1
         return more
 
     def _day_faults(
@@ -147,41 +148,28 @@ class _Check:
             *_differ("last_at", last_at, max(times)),
             *_differ("day of its first reply", day, min(times) // DAY),
             *_differ("day of its last reply", day, max(times) // DAY),
-            *_differ("block of its first reply", block, replies.min() >> REPLY_BLOCK_BITS),
-            *_differ("block of its last reply", block, replies.max() >> REPLY_BLOCK_BITS),
+            *_differ("block of its first reply", block, replies.min() >> BLOCK_BITS),
+            *_differ("block of its last reply", block, replies.max() >> BLOCK_BITS),
             *_differ_sets("conversations", conversations, given),
         ]
-
-    def _block_faults(self) -> Iterator[str]:
-        stored: defaultdict[tuple[int, int], BitMap] = defaultdict(BitMap)
-        for block, kind, resource, packed in self._db.execute(_BLOCKS):
-            try:
-                conversations = unpack(packed)
-            except ValueError as error:
-                place = f"{self._name(kind, resource)}, block {block}"
-                yield f"usage_block ({place}): cannot be read: {error}"
-                continue
-            if {
-                at >> CONVERSATION_BLOCK_BITS for at in (conversations.min(), conversations.max())
-            } != {block}:
-                yield f"usage_block ({self._name(kind, resource)}, {block}): holds others' ordinals"
-            stored[kind, resource] |= conversations
-        for kind, resource in stored.keys() | self._totals.keys():
-            for fault in _differ_sets(
-                "conversations", stored[kind, resource], self._totals[kind, resource].conversations
-            ):
-                yield f"usage_block ({self._name(kind, resource)}): {fault}"
 
     def _total_faults(self) -> Iterator[str]:
         stored: dict[tuple[int, int], tuple[Any, ...]] = {
             (kind, resource): sums for kind, resource, *sums in self._db.execute(_TOTALS)
         }
-        nothing = (0, 0, 2**62, -(2**62))
+        handoffs = self._handed_off()
+        nothing = (0, 0, 0, 2**62, -(2**62))
         for kind, resource in stored.keys() | self._totals.keys():
             total = self._totals[kind, resource]
-            given = (len(total.conversations), total.usage_count, total.first_at, total.last_at)
+            given = (
+                len(total.conversations),
+                len(total.conversations & handoffs[resource >> ORDINAL_BITS])
+                if kind == APPLIED
+                else 0,
+                *(total.usage_count, total.first_at, total.last_at),
+            )
             for name, has, is_given in zip(
-                ("conversation_count", "usage_count", "first_at", "last_at"),
+                ("conversation_count", "handoff_count", "usage_count", "first_at", "last_at"),
                 stored.get((kind, resource), nothing),
                 given,
                 strict=True,
@@ -191,17 +179,22 @@ class _Check:
 
     def _handed_off_faults(self) -> Iterator[str]:
         stored: defaultdict[int, BitMap] = defaultdict(BitMap)
-        given: defaultdict[int, BitMap] = defaultdict(BitMap)
+        given = self._handed_off()
         for org, block, packed in self._db.execute("SELECT * FROM handed_off"):
             try:
                 stored[org] |= unpack(packed)
             except ValueError as error:
                 yield f"handed_off ({org}, {block}): cannot be read: {error}"
-        for key in self._db.execute("SELECT id FROM conversation WHERE handed_off_at IS NOT NULL"):
-            given[key[0] >> ORDINAL_BITS].add(key[0] & ORDINAL_MASK)
         for org in stored.keys() | given.keys():
             for fault in _differ_sets("conversations", stored[org], given[org]):
                 yield f"handed_off ({org}): {fault}"
+
+    def _handed_off(self) -> defaultdict[int, BitMap]:
+        """By organization the conversations that were handed off, as their rows say."""
+        given: defaultdict[int, BitMap] = defaultdict(BitMap)
+        for (key,) in self._db.execute(_HANDED_OFF):
+            given[key >> ORDINAL_BITS].add(key & ORDINAL_MASK)
+        return given
 
 
 def _date(day: int) -> str:
@@ -253,7 +246,8 @@ SELECT resource, reply, replied_at, count(*)
 FROM invocation JOIN reply ON reply.id = invocation.reply
 GROUP BY resource, reply
 """
-_BLOCKS = "SELECT block, kind, resource, conversations FROM usage_block"
 _TOTALS = """
-SELECT kind, resource, conversation_count, usage_count, first_at, last_at FROM usage_total
+SELECT kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at
+FROM usage_total
 """
+_HANDED_OFF = "SELECT id FROM conversation WHERE handed_off_at IS NOT NULL"

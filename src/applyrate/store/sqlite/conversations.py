@@ -1,58 +1,40 @@
-"""What is known of conversations: facts set for them, and the bitmap of those handed off."""
+"""What is known of conversations beside their replies."""
 
 import sqlite3
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import UNSET
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.directory import ConversationIds
-from applyrate.store.sqlite.rows import (
-    CONVERSATION_BLOCK_BITS,
-    ORDINAL_MASK,
-    pack,
-    to_micros,
-    unpack,
-)
+from applyrate.store.sqlite.handoffs import change_handoffs, handed_off
+from applyrate.store.sqlite.rows import ORDINAL_MASK, to_micros
 from applyrate.usage import ConversationFacts
 
 
-def set_conversation(
-    db: sqlite3.Connection, org: int, session_id: str, facts: ConversationFacts
+def set_conversations(
+    db: sqlite3.Connection, org: int, facts: Mapping[str, ConversationFacts]
 ) -> None:
-    """Set the named facts of a conversation, which is made where it is new."""
-    conversation = ConversationIds(db, org)[session_id]
-    for name, query in _SET.items():
-        value = getattr(facts, name)
-        if value is UNSET:
-            continue
-        if name == "handed_off_at" and value is not None:
-            value = to_micros(value)
-        db.execute(query, (value, conversation))
-    if facts.handed_off_at is not UNSET:
-        _mark(db, org, conversation & ORDINAL_MASK, handed_off=facts.handed_off_at is not None)
-
-
-def handed_off(db: sqlite3.Connection, org: int) -> dict[int, BitMap]:
-    """The conversations of an organization that were handed off, by block."""
-    query = "SELECT block, conversations FROM handed_off WHERE org = ?"
-    return {block: unpack(packed) for block, packed in db.execute(query, (org,))}
-
-
-def _mark(db: sqlite3.Connection, org: int, conversation: int, *, handed_off: bool) -> None:
-    block = conversation >> CONVERSATION_BLOCK_BITS
-    row = db.execute(
-        "SELECT conversations FROM handed_off WHERE org = ? AND block = ?", (org, block)
-    ).fetchone()
-    marked = unpack(row[0]) if row else BitMap()
-    (marked.add if handed_off else marked.discard)(conversation)
-    db.execute(
-        "REPLACE INTO handed_off (org, block, conversations) VALUES (?, ?, ?)",
-        (org, block, pack(marked)),
-    )
+    """Set the named facts of conversations by ``session_id``; new ones are made."""
+    ids = ConversationIds(db, org)
+    began, ended = BitMap(), BitMap()
+    for session_id, known in facts.items():
+        conversation = ids[session_id]
+        for name, query in _SET.items():
+            value = getattr(known, name)
+            if value is UNSET:
+                continue
+            if name == "handed_off_at":
+                (ended if value is None else began).add(conversation & ORDINAL_MASK)
+                value = None if value is None else to_micros(value)
+            db.execute(query, (value, conversation))
+    if began or ended:
+        before = handed_off(db, org, began | ended)
+        change_handoffs(db, org, began=began - before, ended=ended & before)
 
 
 _SET = {
-    name: f"UPDATE conversation SET {name} = ? WHERE id = ?"  # noqa: S608 (names of the struct's own)
+    name: f"UPDATE conversation SET {name} = ? WHERE id = ?"  # noqa: S608 (names of our own)
     for name in (field.name for field in msgspec.structs.fields(ConversationFacts))
 }

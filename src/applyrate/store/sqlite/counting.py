@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.edges import Edges, Span
+from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
     APPLIED,
     AVAILABLE,
@@ -17,7 +18,6 @@ from applyrate.store.sqlite.rows import (
     ORDINAL_BITS,
     from_micros,
     to_micros,
-    unpack,
 )
 from applyrate.usage import ResourceType, UsageSummary, Window
 
@@ -27,13 +27,15 @@ _LONG_AGO, _FAR_AHEAD = -(2**62), 2**62
 class Tally(NamedTuple):
     """The counts of one kind of usage; times in microseconds, None when there is none.
 
-    ``conversations`` is None where it is those of all time, which nobody needed to read.
+    Of all time the handoffs are known and the conversations are not read; of a window it is the
+    other way round.
     """
 
     conversation_count: int = 0
     usage_count: int = 0
     first_at: int | None = None
     last_at: int | None = None
+    handoff_count: int = 0
     conversations: BitMap | None = None
 
 
@@ -86,7 +88,7 @@ class Counter:
         total = self._db.execute(_TOTAL, (kind, resource)).fetchone()
         if total is None:
             return Tally()
-        _, _, first_at, last_at = total
+        _, _, first_at, last_at, _ = total
         start, end = max(self._span.start, first_at), min(self._span.end, last_at + 1)
         if start >= end:
             return Tally()
@@ -118,7 +120,7 @@ class Counter:
         if not bitmaps:
             return Tally()
         together = BitMap.union(*bitmaps)
-        return Tally(len(together), usage_count, first_at, last_at, together)
+        return Tally(len(together), usage_count, first_at, last_at, conversations=together)
 
     def _more_calls(self, action: int, replies: BitMap) -> int:
         """The invocations of an action in those replies, beyond one for each."""
@@ -133,7 +135,7 @@ FROM organization JOIN resource ON resource.org = organization.id
 WHERE organization.name = ? AND type = ? AND resource_id = ?
 """
 _TOTAL = """
-SELECT conversation_count, usage_count, first_at, last_at FROM usage_total
+SELECT conversation_count, usage_count, first_at, last_at, handoff_count FROM usage_total
 WHERE kind = ? AND resource = ?
 """
 # The replies are read only where the window covers a row in part.

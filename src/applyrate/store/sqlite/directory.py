@@ -6,6 +6,8 @@ come from a transaction that is undone, so the store makes a new one then.
 
 import sqlite3
 
+from pyroaring import BitMap
+
 from applyrate.store.sqlite.rows import (
     ORDINAL_BITS,
     ORDINAL_MASK,
@@ -64,10 +66,14 @@ class ResourceIds(dict[str, int]):
 
 
 class ConversationIds(dict[str, int]):
-    """Conversation ids by ``session_id``; one that is not there is looked up, or made."""
+    """Conversation ids by ``session_id``; one that is not there is looked up, or made.
+
+    ``found`` has the ordinals of those that were there.
+    """
 
     def __init__(self, db: sqlite3.Connection, org: int) -> None:
         super().__init__()
+        self.found = BitMap()
         self._db = db
         self._org = org
 
@@ -81,6 +87,7 @@ class ConversationIds(dict[str, int]):
             )
         else:
             (key,) = found
+            self.found.add(key & ORDINAL_MASK)
         self[session_id] = key
         return int(key)
 

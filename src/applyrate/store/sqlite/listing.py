@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-import msgspec
-from pyroaring import BitMap
-
-from applyrate.store.sqlite.conversations import handed_off
-from applyrate.store.sqlite.counting import Counter, Tally, counts_of, to_span
+from applyrate.store.sqlite.counting import Counter, counts_of, to_span
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
 from applyrate.store.sqlite.edges import Span
+from applyrate.store.sqlite.handoffs import handed_off
+from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
     APPLIED,
     AVAILABLE,
@@ -24,7 +22,6 @@ from applyrate.store.sqlite.rows import (
     from_micros,
     resource_range,
     to_micros,
-    unpack,
 )
 from applyrate.usage import Page, ResourcePosition, ResourceType, ResourceUsage, Window
 
@@ -46,7 +43,7 @@ def list_resources(
     counter = Counter(db, org_id, span)
     ordered = _ordered(db, counter, resource_range(org_id, resource_type), span, after)
     entries = list(islice(ordered, limit + 1))
-    handoffs = _Handoffs(db, org_id)
+    handoffs = handed_off(db, org_id)
     items = []
     for entry in entries[:limit]:
         available = counter.tally(entry.resource, AVAILABLE)
@@ -54,7 +51,11 @@ def list_resources(
         items.append(
             ResourceUsage(
                 resource_id=entry.resource_id,
-                handoff_count=handoffs.count(entry.resource, applied),
+                handoff_count=(
+                    applied.handoff_count
+                    if applied.conversations is None
+                    else applied.conversations.intersection_cardinality(handoffs)
+                ),
                 **counts_of(available, applied),
             )
         )
@@ -126,28 +127,6 @@ def _last_applied(
     return known
 
 
-class _Handoffs:
-    """Counts the handed-off among the conversations that applied a resource."""
-
-    def __init__(self, db: sqlite3.Connection, org: int) -> None:
-        self._db = db
-        self._blocks = handed_off(db, org)
-        self._numbers = msgspec.json.encode(sorted(self._blocks)).decode()
-        self._all = BitMap.union(BitMap(), *self._blocks.values())
-
-    def count(self, resource: int, applied: Tally) -> int:
-        if applied.conversations is not None:
-            return applied.conversations.intersection_cardinality(self._all)
-        if applied.conversation_count == 0:
-            return 0
-        return sum(
-            self._blocks[block].intersection_cardinality(unpack(conversations))
-            for block, conversations in self._db.execute(
-                _BLOCKS, (self._numbers, APPLIED, resource)
-            )
-        )
-
-
 _NAMES = "SELECT id, resource_id FROM resource WHERE id BETWEEN ? AND ?"
 _APPLIED = """
 SELECT resource, first_at, last_at FROM usage_total
@@ -162,8 +141,4 @@ GROUP BY resource
 _ON_LAST_DAY = """
 SELECT resource, replies FROM usage_day
 WHERE day = ?1 AND kind = 1 AND resource BETWEEN ?2 AND ?3 AND first_at < ?4 AND last_at >= ?4
-"""
-_BLOCKS = """
-SELECT block, conversations FROM json_each(?1) AS wanted CROSS JOIN usage_block
-WHERE block = wanted.value AND kind = ?2 AND resource = ?3
 """

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
+from applyrate.store.sqlite.places import place_of
 from applyrate.store.sqlite.rows import (
     APPLIED,
     AVAILABLE,
-    DAY,
     ORDINAL_MASK,
-    REPLY_BLOCK_BITS,
     from_micros,
     to_micros,
 )
@@ -87,6 +86,7 @@ class _Batch:
                     "its first record fixes a reply's conversation and time"
                 )
             self._known_replies.add(key & ORDINAL_MASK)
+            self._usages.known_conversations.add(conversation & ORDINAL_MASK)
         if reply.ticket_number is not None:
             self._tickets.append((reply.ticket_number, at, conversation))
         if reply.last_message is not None:
@@ -119,7 +119,7 @@ class _Batch:
             applied.update(calls)
             for action, made in calls.items():
                 usages.calls[action][ordinal] = frozenset(made)
-        rows = usages.days[at // DAY, ordinal >> REPLY_BLOCK_BITS]
+        rows = usages.days[place_of(ordinal, at)]
         for kind, resources in ((AVAILABLE, available), (APPLIED, applied)):
             by_resource = rows[kind]
             for resource in resources:
@@ -127,10 +127,12 @@ class _Batch:
 
     def write(self) -> int:
         """Write what was taken in; how many replies brought something new."""
-        self._db.executemany(_ADD_REPLY, self._new_replies)
         self._db.executemany(_SET_TICKET, self._tickets)
         self._db.executemany(_SET_MESSAGE, self._messages)
+        self._usages.known_conversations |= self._conversations.found
+        # Before the new replies are there: it asks where conversations had replies until now.
         changed = write_usages(self._db, self._org, self._usages)
+        self._db.executemany(_ADD_REPLY, self._new_replies)
         return len(self._new_replies) + changed.intersection_cardinality(self._known_replies)
 
 

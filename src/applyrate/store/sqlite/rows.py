@@ -1,8 +1,6 @@
-"""How rows are made: ids that carry their organization, times, days, blocks and bitmaps."""
+"""How rows are made: ids that carry their organization, times, days and blocks."""
 
 from datetime import UTC, datetime, timedelta
-
-from pyroaring import BitMap
 
 from applyrate.usage import ResourceType, UsageKind, utc
 
@@ -11,8 +9,8 @@ ORDINAL_MASK = (1 << ORDINAL_BITS) - 1
 TYPE_BITS = 30
 """Of a resource's number: below them its place among those of its type."""
 
-REPLY_BLOCK_BITS = 16
-CONVERSATION_BLOCK_BITS = 14
+BLOCK_BITS = 16
+"""Of an ordinal: those below the number of its block. A block is one container of a bitmap."""
 
 DAY = 86_400_000_000
 """A UTC day in microseconds."""
@@ -48,13 +46,3 @@ def resource_range(org: int, resource_type: ResourceType) -> tuple[int, int]:
     """The first and last id that a resource of an organization and type can have."""
     first = org << ORDINAL_BITS | TYPE_CODE[resource_type] << TYPE_BITS
     return first, first | (1 << TYPE_BITS) - 1
-
-
-def pack(bitmap: BitMap) -> bytes:
-    """A bitmap's bytes, in Roaring's portable format, with runs where they are shorter."""
-    bitmap.run_optimize()
-    return bitmap.serialize()
-
-
-unpack = BitMap.deserialize
-"""The bitmap of some bytes."""

@@ -1,26 +1,23 @@
 """Writing usages: each touched row is read, joined with the new bits, and written once.
 
 Whatever a row counts follows from its bits, so a usage that is sent again finds its bit set and
-changes nothing.
+changes nothing. The sums of all time grow by what the days gained; a conversation counts once for a
+resource, so one with replies on several days is looked for on each of them.
 """
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.rows import (
-    APPLIED,
-    CONVERSATION_BLOCK_BITS,
-    ORDINAL_BITS,
-    pack,
-    unpack,
-)
+from applyrate.store.sqlite.handoffs import handed_off
+from applyrate.store.sqlite.packing import pack, unpack
+from applyrate.store.sqlite.places import Place, place_of, places_of
+from applyrate.store.sqlite.rows import APPLIED, ORDINAL_BITS
 
 Call = int | str
 """What tells the invocations of an action in a reply apart: a call id, or else a place."""
@@ -32,11 +29,12 @@ RepliesOf = defaultdict[int, list[int]]
 class NewUsages(Struct):
     """Usages of one organization, grouped by the rows they belong to.
 
-    ``days``: by day and block, who was available and who was applied. ``calls``: the invocations
-    by action and reply. ``conversation_of`` and ``replied_at`` (microseconds) know every reply.
+    ``days``: by place, who was available and who was applied. ``calls``: the invocations by action
+    and reply. ``conversation_of`` and ``replied_at`` (microseconds) know every reply, and
+    ``known_conversations`` those conversations that had replies before.
     """
 
-    days: defaultdict[tuple[int, int], tuple[RepliesOf, RepliesOf]] = field(
+    days: defaultdict[Place, tuple[RepliesOf, RepliesOf]] = field(
         default_factory=lambda: defaultdict(lambda: (defaultdict(list), defaultdict(list)))
     )
     calls: defaultdict[int, dict[int, frozenset[Call]]] = field(
@@ -44,43 +42,62 @@ class NewUsages(Struct):
     )
     conversation_of: dict[int, int] = field(default_factory=dict)
     replied_at: dict[int, int] = field(default_factory=dict)
+    known_conversations: BitMap = field(default_factory=BitMap)
 
 
 class _Growth(Struct):
-    """What a resource gained: usages, their times, and conversations it may have had before."""
+    """What a resource gained: usages, their times, and conversations that are new to the row."""
 
     usage_count: int
     first_at: int
     last_at: int
     conversations: BitMap
 
+    def join(self, other: "_Growth") -> None:
+        self.usage_count += other.usage_count
+        self.first_at = min(self.first_at, other.first_at)
+        self.last_at = max(self.last_at, other.last_at)
+        self.conversations |= other.conversations
+
+
+class _Day(NamedTuple):
+    """The rows of one place and kind as they shall be, what resources gained, and which replies."""
+
+    rows: list[tuple[Any, ...]]
+    growth: dict[int, _Growth]
+    changed: BitMap
+
 
 def write_usages(db: sqlite3.Connection, org: int, usages: NewUsages) -> BitMap:
     """Write the usages that are not there yet; the replies (ordinals) that had any."""
-    changed = BitMap()
+    changed, rows = BitMap(), list[tuple[Any, ...]]()
     growth_of_kind: tuple[dict[int, _Growth], ...] = ({}, {})
-    for (day, block), kinds in usages.days.items():
+    for place, kinds in usages.days.items():
         for kind, replies_of in enumerate(kinds):
-            place = (day, kind, block)
-            growth = _write_day(db, org, usages, place, replies_of, changed)
-            _join(growth_of_kind[kind], growth)
-    for kind, growth in enumerate(growth_of_kind):
-        _write_all_time(db, kind, growth)
+            day = _join_day(db, org, usages, place, kind, replies_of)
+            rows += day.rows
+            changed |= day.changed
+            _join(growth_of_kind[kind], day.growth)
+    # Before the rows are written, since it reads them as they were.
+    for place, conversations in _moved(db, org, usages).items():
+        for kind, growth in enumerate(growth_of_kind):
+            _forget_known(db, place, kind, conversations, growth)
+    db.executemany(_WRITE_DAY, rows)
+    _write_totals(db, org, usages, growth_of_kind)
     return changed
 
 
-def _write_day(
+def _join_day(
     db: sqlite3.Connection,
     org: int,
     usages: NewUsages,
-    place: tuple[int, int, int],
+    place: Place,
+    kind: int,
     replies_of: RepliesOf,
-    changed: BitMap,
-) -> dict[int, _Growth]:
-    """Write the rows of one day, kind and block; what each resource gained by it."""
-    day, kind, block = place
-    stored = _read(db, _READ_DAY, replies_of, place)
-    growth, rows = dict[int, _Growth](), []
+) -> _Day:
+    """Join the stored rows of a place and kind with the usages that are new to them."""
+    stored = _read(db, _READ_DAY, replies_of, (place.day, kind, place.block))
+    joined = _Day([], {}, BitMap())
     for resource, sent in sorted(replies_of.items()):
         row = stored.get(resource)
         replies = unpack(row[4]) if row else BitMap()
@@ -89,29 +106,29 @@ def _write_day(
         if kind == APPLIED and resource in usages.calls:
             more = _write_calls(db, org, resource, usages.calls[resource], sent, replies)
             added_count += sum(more.values())
-            changed.update(more)
+            joined.changed.update(more)
         if not added_count:
             continue
-        changed.update(new)
+        joined.changed.update(new)
         replies.update(new)
         conversations = BitMap([usages.conversation_of[reply] for reply in new])
         times = [usages.replied_at[reply] for reply in new]
+        usage_count, all_conversations = added_count, conversations
         if row:
+            usage_count += row[0]
             times += row[1:3]
-        gained = _Growth(added_count, min(times), max(times), conversations)
-        growth[resource] = gained
-        rows.append(
+            before = unpack(row[3])
+            all_conversations = before | conversations
+            conversations = conversations - before
+        first_at, last_at = min(times), max(times)
+        joined.growth[resource] = _Growth(added_count, first_at, last_at, conversations)
+        joined.rows.append(
             (
-                *(day, kind, resource, block),
-                added_count + (row[0] if row else 0),
-                gained.first_at,
-                gained.last_at,
-                pack(unpack(row[3]) | conversations if row else conversations),
-                pack(replies),
+                *(place.day, kind, resource, place.block, usage_count, first_at, last_at),
+                *(pack(all_conversations), pack(replies)),
             )
         )
-    db.executemany(_WRITE_DAY, rows)
-    return growth
+    return joined
 
 
 def _write_calls(
@@ -144,47 +161,58 @@ _PLAIN: frozenset[Call] = frozenset({0})
 
 def _join(growth: dict[int, _Growth], other: Mapping[int, _Growth]) -> None:
     for resource, more in other.items():
-        had = growth.setdefault(resource, more)
-        if had is not more:
-            had.usage_count += more.usage_count
-            had.first_at = min(had.first_at, more.first_at)
-            had.last_at = max(had.last_at, more.last_at)
-            had.conversations |= more.conversations
+        if resource in growth:
+            growth[resource].join(more)
+        else:
+            growth[resource] = more
 
 
-def _write_all_time(db: sqlite3.Connection, kind: int, growth: Mapping[int, _Growth]) -> None:
-    """Write the conversations of all time, and the sums."""
-    conversations_of: defaultdict[int, dict[int, BitMap]] = defaultdict(dict)
-    for resource, gained in growth.items():
-        for block, conversations in _cut(gained.conversations):
-            conversations_of[block][resource] = conversations
-    conversation_count = dict.fromkeys(growth, 0)
-    for block, sent in conversations_of.items():
-        stored = _read(db, _READ_BLOCK, sent, (block, kind))
-        rows = []
-        for resource, new in sorted(sent.items()):
-            before = unpack(stored[resource][0]) if resource in stored else BitMap()
-            after = before | new
-            if more := len(after) - len(before):
-                conversation_count[resource] += more
-                rows.append((block, kind, resource, pack(after)))
-        db.executemany(_WRITE_BLOCK, rows)
+def _moved(db: sqlite3.Connection, org: int, usages: NewUsages) -> dict[Place, BitMap]:
+    """The conversations that have stored replies at a place, and new usages at another."""
+    known = usages.known_conversations
+    new_places: defaultdict[int, set[Place]] = defaultdict(set)
+    for reply, conversation in usages.conversation_of.items():
+        if conversation in known:
+            new_places[conversation].add(place_of(reply, usages.replied_at[reply]))
+    moved: defaultdict[Place, BitMap] = defaultdict(BitMap)
+    for place, conversations in places_of(db, org, new_places).items():
+        moved[place].update(c for c in conversations if new_places[c] != {place})
+    return moved
+
+
+def _forget_known(
+    db: sqlite3.Connection,
+    place: Place,
+    kind: int,
+    moved: BitMap,
+    growth: Mapping[int, _Growth],
+) -> None:
+    """Take out of the growth the conversations that used the resource at that place before."""
+    asked = [resource for resource, gained in growth.items() if gained.conversations & moved]
+    query = (place.day, kind, place.block)
+    for resource, (conversations,) in _read(db, _READ_CONVERSATIONS, asked, query).items():
+        growth[resource].conversations -= unpack(conversations)
+
+
+def _write_totals(
+    db: sqlite3.Connection,
+    org: int,
+    usages: NewUsages,
+    growth_of_kind: Iterable[Mapping[int, _Growth]],
+) -> None:
+    handoffs = handed_off(db, org, usages.conversation_of.values())
     db.executemany(
         _WRITE_TOTAL,
         [
             (
-                *(kind, resource, conversation_count[resource]),
+                *(kind, resource, len(gained.conversations)),
+                gained.conversations.intersection_cardinality(handoffs) if kind == APPLIED else 0,
                 *(gained.usage_count, gained.first_at, gained.last_at),
             )
+            for kind, growth in enumerate(growth_of_kind)
             for resource, gained in sorted(growth.items())
         ],
     )
-
-
-def _cut(conversations: BitMap) -> Iterator[tuple[int, BitMap]]:
-    """A bitmap by blocks of conversation ordinals."""
-    for block, ordinals in groupby(conversations, lambda at: at >> CONVERSATION_BLOCK_BITS):
-        yield block, BitMap(list(ordinals))
 
 
 def _read(
@@ -200,6 +228,10 @@ SELECT resource, usage_count, first_at, last_at, conversations, replies
 FROM json_each(?1) AS wanted CROSS JOIN usage_day
 WHERE day = ?2 AND kind = ?3 AND resource = wanted.value AND block = ?4
 """
+_READ_CONVERSATIONS = """
+SELECT resource, conversations FROM json_each(?1) AS wanted CROSS JOIN usage_day
+WHERE day = ?2 AND kind = ?3 AND resource = wanted.value AND block = ?4
+"""
 _WRITE_DAY = """
 REPLACE INTO usage_day
     (day, kind, resource, block, usage_count, first_at, last_at, conversations, replies)
@@ -207,16 +239,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _READ_CALLS = "SELECT call FROM invocation WHERE resource = ? AND reply = ?"
 _WRITE_CALL = "INSERT OR IGNORE INTO invocation (resource, reply, call) VALUES (?, ?, ?)"
-_READ_BLOCK = """
-SELECT resource, conversations FROM json_each(?1) AS wanted CROSS JOIN usage_block
-WHERE block = ?2 AND kind = ?3 AND resource = wanted.value
-"""
-_WRITE_BLOCK = "REPLACE INTO usage_block (block, kind, resource, conversations) VALUES (?, ?, ?, ?)"
 _WRITE_TOTAL = """
-INSERT INTO usage_total (kind, resource, conversation_count, usage_count, first_at, last_at)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO usage_total
+    (kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     conversation_count = conversation_count + excluded.conversation_count,
+    handoff_count = handoff_count + excluded.handoff_count,
     usage_count = usage_count + excluded.usage_count,
     first_at = min(first_at, excluded.first_at),
     last_at = max(last_at, excluded.last_at)

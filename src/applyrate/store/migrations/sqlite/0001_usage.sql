@@ -66,21 +66,13 @@ CREATE TABLE usage_day (
     PRIMARY KEY (day, kind, resource, block)
 ) WITHOUT ROWID;
 
--- The conversations of all time, cut by blocks of conversation ordinals; blocks are disjoint.
--- Ordered by block first for the reason above.
-CREATE TABLE usage_block (
-    block         INTEGER NOT NULL,
-    kind          INTEGER NOT NULL,
-    resource      INTEGER NOT NULL,
-    conversations BLOB NOT NULL,
-    PRIMARY KEY (block, kind, resource)
-) WITHOUT ROWID;
-
--- The sums of all time, a function of the two tables above, written with them.
+-- The sums of all time, a function of the table above, written with it. handoff_count is kept for
+-- applied usages: those of their conversations that are in handed_off.
 CREATE TABLE usage_total (
     kind               INTEGER NOT NULL,
     resource           INTEGER NOT NULL,
     conversation_count INTEGER NOT NULL,
+    handoff_count      INTEGER NOT NULL,
     usage_count        INTEGER NOT NULL,
     first_at           INTEGER NOT NULL,
     last_at            INTEGER NOT NULL,
@@ -96,7 +88,7 @@ CREATE TABLE invocation (
     PRIMARY KEY (resource, reply, call)
 ) WITHOUT ROWID;
 
--- The conversations with a handed_off_at, by the same blocks as usage_block.
+-- The conversations with a handed_off_at, cut by blocks of 65,536 conversation ordinals.
 CREATE TABLE handed_off (
     org           INTEGER NOT NULL,
     block         INTEGER NOT NULL,

@@ -1,0 +1,77 @@
+"""``check`` names what is wrong, whichever row was damaged."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyroaring import BitMap
+
+from applyrate.store import open_store
+from applyrate.store.sqlite.packing import pack
+from applyrate.usage import Applied, Available, ConversationFacts, Recording, Reply
+
+AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    store = open_store(tmp_path)
+    replies = [
+        Reply(
+            f"r_{number}",
+            f"s_{number // 2}",
+            AT + timedelta(hours=number),
+            available=Available(knowledge=["kb_1"]),
+            applied=Applied(instruction=["ins_1"], action=["lookup", "lookup"]),
+        )
+        for number in range(40)
+    ]
+    store.record([Recording("acme", replies)])
+    store.set_conversations("acme", {"s_1": ConversationFacts(handed_off_at=AT)})
+    assert list(store.check()) == []
+    store.close()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE usage_day SET usage_count = usage_count + 1", "usage_count is"),
+        ("UPDATE usage_day SET first_at = first_at + 1", "first_at is"),
+        ("UPDATE usage_day SET last_at = last_at - 1", "last_at is"),
+        ("UPDATE usage_day SET day = day + 400", "day of its first reply is"),
+        ("UPDATE usage_day SET block = 3", "block of its first reply is"),
+        ("UPDATE usage_day SET replies = :bitmap", "reply ordinal 999 is not there"),
+        ("UPDATE usage_day SET replies = x'0102'", "cannot be read"),
+        ("UPDATE usage_day SET conversations = :bitmap", "conversations wrongly hold ordinal 999"),
+        ("UPDATE usage_day SET conversations = :bitmap", "conversations lack ordinal"),
+        ("DELETE FROM usage_day WHERE kind = 1", "calls, but no usage"),
+        ("DELETE FROM usage_total", "conversation_count is 0"),
+        ("UPDATE usage_total SET handoff_count = 9", "handoff_count is 9"),
+        ("UPDATE usage_total SET usage_count = 0", "usage_count is 0"),
+        ("DELETE FROM invocation", "usage_count is"),
+        ("DELETE FROM handed_off", "conversations lack ordinal 1"),
+        ("UPDATE conversation SET handed_off_at = NULL", "conversations wrongly hold ordinal 1"),
+        ("DELETE FROM reply WHERE reply_id = 'r_7'", "reply ordinal 7 is not there"),
+        ("DELETE FROM conversation WHERE session_id = 's_3'", "reply r_6: its conversation"),
+        ("UPDATE reply SET replied_at = replied_at + 1 WHERE reply_id = 'r_0'", "first_at is"),
+    ],
+)
+def test_what_is_damaged_is_named(data: Path, damage: str, named: str) -> None:
+    with closing(sqlite3.connect(data / "applyrate.db")) as db, db:
+        db.execute(damage, {"bitmap": pack(BitMap([0, 999]))})
+    with closing(open_store(data)) as store:
+        faults = list(store.check())
+    assert any(named in fault for fault in faults), faults
+
+
+def test_a_damaged_page_is_named(data: Path) -> None:
+    file = data / "applyrate.db"
+    content = bytearray(file.read_bytes())
+    page = 8_192
+    content[3 * page : 4 * page] = b"\xff" * page
+    file.write_bytes(content)
+    with closing(open_store(data)) as store:
+        assert "the file is damaged" in " ".join(store.check())
