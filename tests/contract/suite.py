@@ -65,6 +65,7 @@ replies = st.builds(
     ticket_number=st.none() | st.integers(0, 3),
     last_message=st.none() | st.sampled_from(["", "Hello.", "Bonjour 🙂"]),
 )
+sessions = st.sampled_from([*SESSIONS, "s_of_no_reply"])
 facts: st.SearchStrategy[ConversationFacts] = st.fixed_dictionaries(
     {},
     optional={
@@ -141,14 +142,11 @@ class StoreMachine(RuleBasedStateMachine):
                 self._record(org, [reply for to, reply in part if to == org])
                 del self.sent[len(again) :]
 
-    @rule(
-        org=st.sampled_from(ORGS),
-        session=st.sampled_from([*SESSIONS, "s_of_no_reply"]),
-        known=facts,
-    )
-    def set_conversation(self, org: str, session: str, known: ConversationFacts) -> None:
-        self.store.set_conversations(org, {session: known})
-        self.oracle.set_conversation(org, session, known)
+    @rule(org=st.sampled_from(ORGS), known=st.dictionaries(sessions, facts, max_size=4))
+    def set_conversations(self, org: str, known: dict[str, ConversationFacts]) -> None:
+        self.store.set_conversations(org, known)
+        for session_id, named in known.items():
+            self.oracle.set_conversation(org, session_id, named)
 
     @rule(org=st.sampled_from(ORGS), window=windows, limit=st.integers(1, 4))
     def ask_everything(self, org: str, window: Window, limit: int) -> None:

@@ -105,8 +105,16 @@ class Store(Protocol):
         ...
 
 
+_FILE = "applyrate.db"
+
+
 def open_store(data: Path) -> Store:
     """The embedded store in a data folder, made where it is not there yet."""
     from applyrate.store.sqlite import SQLiteStore
 
-    return SQLiteStore(data / "applyrate.db")
+    return SQLiteStore(data / _FILE)
+
+
+def store_exists(data: Path) -> bool:
+    """Whether a data folder holds a store."""
+    return (data / _FILE).exists()
