@@ -1,0 +1,134 @@
+"""JSON into typed values, with errors that name the field, its value and the rule it breaks."""
+
+import json
+import re
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from applyrate.errors import InvalidInput
+
+T = TypeVar("T")
+
+_SHOWN_CHARACTERS: Final = 80
+
+
+def decode(raw: bytes, decoder: msgspec.json.Decoder[T], subject: str) -> T:
+    """The value that a JSON text means. ``subject`` names the whole of it in messages.
+
+    Raises InvalidInput, also for text that no store keeps: half a surrogate pair, U+0000.
+    """
+    try:
+        value = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(explain(error, raw, subject)) from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{subject}: not UTF-8") from None
+    except msgspec.DecodeError as error:
+        with suppress(ValueError, RecursionError):
+            _refuse_bad_text("", json.loads(raw))
+        raise InvalidInput(f"{subject}: {_malformed(error)}") from None
+    except RecursionError:
+        raise InvalidInput(f"{subject}: nested too deeply") from None
+    if b"\\u0000" in raw:
+        _refuse_bad_text("", json.loads(raw))
+    return value
+
+
+def explain(error: msgspec.ValidationError, raw: bytes, subject: str) -> str:
+    """The sentence for a validation error: field, value, rule.
+
+    ``Expected `str`, got `int` - at `$.applied.instruction[2]``` becomes
+    ``applied.instruction[2]: 5 is not a string``.
+    """
+    rule, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    if missing := re.fullmatch(r"Object missing required field `(.+)`", rule):
+        return f"{_join(path, missing[1])}: required, and missing"
+    if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", rule, re.DOTALL):
+        return f"{_join(path, _cut(unknown[1]))}: there is no such field"
+    value = shown(_value_at(path, raw))
+    return f"{path or subject}: {value} {_broken_rule(rule)}"
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: short, on one line."""
+    if isinstance(value, str):
+        text = repr(value)
+    elif value is msgspec.UNSET:
+        return "the value"
+    else:
+        text = msgspec.json.encode(value).decode()
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+_NAMES: Final = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "null",
+    "array": "an array",
+    "object": "an object",
+    "datetime": "an ISO 8601 date-time such as 2026-03-01T10:00:00Z",
+}
+
+
+def _broken_rule(rule: str) -> str:
+    if expected := re.fullmatch(r"Expected `([^`]+)`, got `[^`]+`", rule):
+        names = [_NAMES.get(name, name) for name in expected[1].split(" | ")]
+        return f"is not {' or '.join(names)}"
+    if length := re.fullmatch(r"Expected `(\w+)` of length ([<>]=) (\d+)", rule):
+        comparison = "shorter" if length[2] == ">=" else "longer"
+        unit = "character" if length[1] == "str" else "item"
+        return f"is {comparison} than {length[3]} {unit}{'' if length[3] == '1' else 's'}"
+    if bound := re.fullmatch(r"Expected `\w+` ([<>]=) (\S+)", rule):
+        comparison = "less" if bound[1] == ">=" else "greater"
+        return f"is {comparison} than {bound[2].removesuffix('.0')}"
+    if rule == "Invalid RFC3339 encoded datetime":
+        return f"is not {_NAMES['datetime']}"
+    if rule == "Number out of range":
+        return "is out of range"
+    return f"is refused: {rule}"
+
+
+def _malformed(error: msgspec.DecodeError) -> str:
+    if str(error) == "Input data was truncated":
+        return "not JSON: it ends too early"
+    return re.sub(r"JSON is malformed: (.*) \(byte (\d+)\)", r"not JSON: \1 at byte \2", str(error))
+
+
+def _value_at(path: str, raw: bytes) -> object:
+    """What stands at a path in a JSON text; UNSET where it cannot be read."""
+    try:
+        value: Any = msgspec.json.decode(raw)
+        for step in re.findall(r"[^.\[\]]+", path):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return msgspec.UNSET
+    return value
+
+
+def _refuse_bad_text(path: str, value: Any) -> None:
+    if isinstance(value, str):
+        if bad := _BAD_CHARACTER.search(value):
+            what = "half a surrogate pair" if ord(bad[0]) else "the character U+0000"
+            raise InvalidInput(f"{path}: {shown(value)} contains {what}, which no text may")
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            _refuse_bad_text(f"{path}[{place}]", item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_bad_text(_join(path, _cut(repr(name)[1:-1])), item)
+
+
+_BAD_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
