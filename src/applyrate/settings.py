@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from applyrate.errors import InvalidInput
+from applyrate.rules import broken_rule
 
 PREFIX = "APPLYRATE_"
 
@@ -68,5 +69,6 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             given[field.name] = msgspec.convert(environ[variable], field.type, strict=False)
         except msgspec.ValidationError as error:
-            raise InvalidInput(f"{variable}: {environ[variable]!r}: {error}") from None
+            rule = broken_rule(str(error))
+            raise InvalidInput(f"{variable}: {environ[variable]!r} {rule}") from None
     return Settings(**given)

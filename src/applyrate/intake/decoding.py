@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from applyrate.errors import InvalidInput
+from applyrate.rules import broken_rule
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ def explain(error: msgspec.ValidationError, raw: bytes, subject: str) -> str:
     if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", rule, re.DOTALL):
         return f"{_join(path, _cut(unknown[1]))}: there is no such field"
     value = shown(_value_at(path, raw))
-    return f"{path or subject}: {value} {_broken_rule(rule)}"
+    return f"{path or subject}: {value} {broken_rule(rule)}"
 
 
 def shown(value: object) -> str:
@@ -65,36 +66,6 @@ def shown(value: object) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-
-
-_NAMES: Final = {
-    "str": "a string",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "null": "null",
-    "array": "an array",
-    "object": "an object",
-    "datetime": "an ISO 8601 date-time such as 2026-03-01T10:00:00Z",
-}
-
-
-def _broken_rule(rule: str) -> str:
-    if expected := re.fullmatch(r"Expected `([^`]+)`, got `[^`]+`", rule):
-        names = [_NAMES.get(name, name) for name in expected[1].split(" | ")]
-        return f"is not {' or '.join(names)}"
-    if length := re.fullmatch(r"Expected `(\w+)` of length ([<>]=) (\d+)", rule):
-        comparison = "shorter" if length[2] == ">=" else "longer"
-        unit = "character" if length[1] == "str" else "item"
-        return f"is {comparison} than {length[3]} {unit}{'' if length[3] == '1' else 's'}"
-    if bound := re.fullmatch(r"Expected `\w+` ([<>]=) (\S+)", rule):
-        comparison = "less" if bound[1] == ">=" else "greater"
-        return f"is {comparison} than {bound[2].removesuffix('.0')}"
-    if rule == "Invalid RFC3339 encoded datetime":
-        return f"is not {_NAMES['datetime']}"
-    if rule == "Number out of range":
-        return "is out of range"
-    return f"is refused: {rule}"
 
 
 def _malformed(error: msgspec.DecodeError) -> str:

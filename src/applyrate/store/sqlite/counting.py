@@ -112,9 +112,9 @@ class Counter:
                 calls = row_count > len(inside)
                 row_count = len(part.replies)
                 if calls:
-                    row_count += self._more_calls(resource, BitMap(part.replies))
+                    row_count += self._more_calls(resource, part.replies)
                 row_first_at, row_last_at = part.first_at, part.last_at
-                bitmaps.append(BitMap(part.conversations))
+                bitmaps.append(part.conversations)
             usage_count += row_count
             first_at, last_at = min(first_at, row_first_at), max(last_at, row_last_at)
         if not bitmaps:

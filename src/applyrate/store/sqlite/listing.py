@@ -2,10 +2,12 @@
 
 The order needs the last application of every resource inside the window, the counts are needed for
 the page alone. The stored sums mostly know that last time: the last application of all time lies
-inside the window, or the first one after it. What they cannot know is read from the days.
+inside the window, or the first one after it. What they cannot know is read from the days,
+backwards until the page is full.
 """
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -83,20 +85,23 @@ def _ordered(
 ) -> Iterator[_Entry]:
     """The resources after a position: those applied by their last time, then those available."""
     names: dict[int, str] = dict(db.execute(_NAMES, ids).fetchall())
-    last_applied = _last_applied(db, counter, ids, span)
-    if after is None or after.last_used_at is not None:
-        applied = sorted((-at, names[resource], resource) for resource, at in last_applied.items())
-        passed = (
-            (-to_micros(after.last_used_at), after.resource_id)
-            if after and after.last_used_at
-            else None
+    applied = set[int]()
+    passed = (
+        (-to_micros(after.last_used_at), after.resource_id)
+        if after and after.last_used_at
+        else None
+    )
+    for last_applied in _last_applied(db, counter, ids, span):
+        applied.update(last_applied)
+        newest_first = sorted(
+            (-at, names[resource], resource) for resource, at in last_applied.items()
         )
-        for at, name, resource in applied:
-            if passed is None or (at, name) > passed:
+        for at, name, resource in newest_first:
+            if not after or (passed and (at, name) > passed):
                 yield _Entry(resource, name, -at)
     passed_name = after.resource_id if after and after.last_used_at is None else ""
     for resource, name in sorted(names.items(), key=lambda entry: entry[1]):
-        if name <= passed_name or resource in last_applied:
+        if name <= passed_name or resource in applied:
             continue
         if counter.tally(resource, AVAILABLE).usage_count:
             yield _Entry(resource, name, None)
@@ -104,27 +109,32 @@ def _ordered(
 
 def _last_applied(
     db: sqlite3.Connection, counter: Counter, ids: tuple[int, int], span: Span
-) -> dict[int, int]:
-    """When each resource was last applied inside the window; those that were not are left out."""
-    known, unknown, first_day = dict[int, int](), set[int](), span.end // DAY
+) -> Iterator[dict[int, int]]:
+    """When each resource was last applied inside the window, day by day, backwards.
+
+    It goes back no further than it is asked: a page is mostly full after a day or two.
+    """
+    known: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    unknown, first_day = set[int](), span.end // DAY
     for resource, first_at, last_at in db.execute(_APPLIED, (*ids, *span)):
         if last_at < span.end:
-            known[resource] = last_at
+            known[last_at // DAY][resource] = last_at
         else:
             unknown.add(resource)
-            first_day = min(first_day, first_at // DAY)
-    if not unknown:
-        return known
-    days = (max(first_day, span.start // DAY), (span.end - 1) // DAY)
-    for resource, last_at in db.execute(_LAST_ON_WHOLE_DAYS, (*days, *ids, *span)):
-        if resource in unknown:
-            known[resource] = last_at
-    for resource, replies in db.execute(_ON_LAST_DAY, (days[1], *ids, span.end)):
-        if resource in unknown:
-            inside = counter.edges.last_at(days[1], unpack(replies))
-            if inside is not None:
-                known[resource] = max(inside, known.get(resource, inside))
-    return known
+            first_day = min(first_day, max(first_at, span.start) // DAY)
+    last_day = (span.end - 1) // DAY
+    days = known.keys() if not unknown else known.keys() | set(range(first_day, last_day + 1))
+    for day in sorted(days, reverse=True):
+        found = known[day]
+        if unknown:
+            for resource, last_at, replies in db.execute(_ON_DAY, (day, *ids, *span)):
+                if resource not in unknown:
+                    continue
+                inside = last_at if replies is None else counter.edges.last_at(day, unpack(replies))
+                if inside is not None:
+                    found[resource] = max(inside, found.get(resource, inside))
+            unknown.difference_update(found)
+        yield found
 
 
 _NAMES = "SELECT id, resource_id FROM resource WHERE id BETWEEN ? AND ?"
@@ -132,13 +142,8 @@ _APPLIED = """
 SELECT resource, first_at, last_at FROM usage_total
 WHERE kind = 1 AND resource BETWEEN ?1 AND ?2 AND first_at < ?4 AND last_at >= ?3
 """
-_LAST_ON_WHOLE_DAYS = """
-WITH RECURSIVE days (day) AS (VALUES (?1) UNION ALL SELECT day + 1 FROM days WHERE day < ?2)
-SELECT resource, max(last_at) FROM days CROSS JOIN usage_day USING (day)
-WHERE kind = 1 AND resource BETWEEN ?3 AND ?4 AND last_at >= ?5 AND last_at < ?6
-GROUP BY resource
-"""
-_ON_LAST_DAY = """
-SELECT resource, replies FROM usage_day
-WHERE day = ?1 AND kind = 1 AND resource BETWEEN ?2 AND ?3 AND first_at < ?4 AND last_at >= ?4
+# The replies are read only of a day that the window ends in.
+_ON_DAY = """
+SELECT resource, last_at, CASE WHEN last_at >= ?5 THEN replies END FROM usage_day
+WHERE day = ?1 AND kind = 1 AND resource BETWEEN ?2 AND ?3 AND first_at < ?5 AND last_at >= ?4
 """

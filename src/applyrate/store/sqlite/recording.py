@@ -82,7 +82,7 @@ class _Batch:
             if session_id != reply.session_id or recorded_at != at:
                 return (
                     f"reply_id: {reply.reply_id!r} is already recorded in conversation "
-                    f"{session_id!r} at {from_micros(recorded_at).isoformat()}; "
+                    f"{session_id!r} at {_show(recorded_at)}; "
                     "its first record fixes a reply's conversation and time"
                 )
             self._known_replies.add(key & ORDINAL_MASK)
@@ -134,6 +134,10 @@ class _Batch:
         changed = write_usages(self._db, self._org, self._usages)
         self._db.executemany(_ADD_REPLY, self._new_replies)
         return len(self._new_replies) + changed.intersection_cardinality(self._known_replies)
+
+
+def _show(micros: int) -> str:
+    return from_micros(micros).isoformat().replace("+00:00", "Z")
 
 
 _FIND_REPLY = """
