@@ -92,36 +92,41 @@ class LineSplitter:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self._max_held = max_bytes + len(b"\r")
         self._parts: list[bytes] = []
         self._length = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes | OverlongLine]:
         """The lines that end in this piece."""
-        *ended, rest = piece.split(b"\n")
-        for end in ended:
-            self._hold(end)
-            if line := self._take():
-                yield line
-        self._hold(rest)
+        first, *others = piece.split(b"\n")
+        self._hold(first)
+        if not others:
+            return
+        *whole, last = others
+        yield from self.finish()
+        for line in filter(None, whole):
+            if told := self._tell(line):
+                yield told
+        self._hold(last)
 
     def finish(self) -> Iterator[bytes | OverlongLine]:
         """The last line, where no line end came after it."""
-        if line := self._take():
-            yield line
+        line, overlong = b"".join(self._parts), self._length > self._max_held
+        self._parts.clear()
+        self._length = 0
+        if told := OverlongLine(self._max_bytes) if overlong else self._tell(line):
+            yield told
 
     def _hold(self, part: bytes) -> None:
         self._length += len(part)
-        if self._length <= self._max_bytes + len(b"\r"):
+        if self._length <= self._max_held:
             self._parts.append(part)
         else:
             self._parts.clear()
 
-    def _take(self) -> bytes | OverlongLine:
-        line = b"".join(self._parts).removesuffix(b"\r")
-        overlong = self._length > self._max_bytes + len(b"\r") or len(line) > self._max_bytes
-        self._parts.clear()
-        self._length = 0
-        return OverlongLine(self._max_bytes) if overlong else line.strip()
+    def _tell(self, line: bytes) -> bytes | OverlongLine:
+        line = line.removesuffix(b"\r")
+        return OverlongLine(self._max_bytes) if len(line) > self._max_bytes else line.strip()
 
 
 class _Named(Struct):

@@ -1,0 +1,88 @@
+"""The ASGI application: every route, and what they work with."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Final, cast
+
+from litestar import Litestar
+from litestar.datastructures import State
+
+from applyrate.api import docs, health, keys, recording, resource_usage
+from applyrate.api.admission import admit
+from applyrate.api.auth import Authenticator
+from applyrate.api.edge import AsgiApp, Edge
+from applyrate.api.failures import answer_failure
+from applyrate.api.key_uses import KeyUses
+from applyrate.api.limits import RateLimits
+from applyrate.api.openapi import describe, operation_of
+from applyrate.api.request import SERVICES, Request, Services
+from applyrate.intake.group_commit import GroupCommit
+from applyrate.settings import Settings
+from applyrate.store import Store
+
+ROUTES: Final = (
+    resource_usage.get_summary,
+    resource_usage.list_resources,
+    resource_usage.list_conversations,
+    recording.record_replies,
+    recording.set_conversation,
+    keys.create_key,
+    keys.list_keys,
+    keys.revoke_key,
+    health.get_liveness,
+    docs.get_document,
+    docs.get_page,
+    docs.get_front,
+)
+
+_READER_THREADS: Final = 4
+
+
+def create_app(settings: Settings, store: Store) -> Edge:
+    """The service on a store, which stays the caller's to close.
+
+    Runs under any ASGI 3 server that gives ``raw_path`` and the lifespan events; on its end it
+    finishes what it accepted.
+    """
+    commits = GroupCommit(store)
+    key_uses = KeyUses(store, commits)
+    services = Services(
+        settings=settings,
+        store=store,
+        commits=commits,
+        readers=ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read"),
+        authenticator=Authenticator(settings, store, key_uses),
+        key_uses=key_uses,
+        limits=RateLimits(settings),
+        document=describe(ROUTES),
+        operations={operation.operation_id: operation for operation in map(operation_of, ROUTES)},
+    )
+    app = Litestar(
+        route_handlers=ROUTES,
+        request_class=Request,
+        before_request=admit,  # type: ignore[arg-type]  # request_class makes every request ours
+        exception_handlers={Exception: answer_failure},
+        state=State({SERVICES: services}),
+        lifespan=[lambda _: _running(services)],
+        openapi_config=None,  # it cannot say what the published operation does; see openapi.py
+        logging_config=None,
+    )
+    return Edge(cast("AsgiApp", app))
+
+
+@asynccontextmanager
+async def _running(services: Services) -> AsyncIterator[None]:
+    writing = asyncio.create_task(services.key_uses.write_every_minute())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        try:
+            await services.key_uses.write()
+        finally:
+            await services.commits.close()
+            services.readers.shutdown()

@@ -1,0 +1,106 @@
+"""Request bodies: of a known type, inflated as they come, never longer than they may be."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Collection, Iterator
+from typing import Final
+
+from applyrate.api.request import Request
+from applyrate.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+
+_PIECE_BYTES: Final = 65_536
+
+
+def media_type(request: Request, known: Collection[str]) -> str:
+    """The Content-Type of the body, without its parameters. Raises UnsupportedMediaType."""
+    given = request.headers.get("content-type", "")
+    kind, _, parameters = given.partition(";")
+    kind = kind.strip().lower()
+    charset = parameters.replace('"', "").replace(" ", "").lower()
+    if kind not in known or charset not in ("", "charset=utf-8"):
+        told = f"{given!r} is not" if given else "missing; send"
+        raise UnsupportedMediaType(f"Content-Type: {told} {' or '.join(known)}")
+    return kind
+
+
+async def read_json(request: Request) -> bytes:
+    """The whole of a JSON body. Raises UnsupportedMediaType, PayloadTooLarge, InvalidInput."""
+    media_type(request, (JSON,))
+    return await read_all(request)
+
+
+async def read_all(request: Request) -> bytes:
+    """The whole body, as long as the settings let one be. Raises PayloadTooLarge, InvalidInput."""
+    max_bytes = request.services.settings.max_body_bytes
+    body = bytearray()
+    async for piece in read_pieces(request):
+        body += piece
+        if len(body) > max_bytes:
+            raise PayloadTooLarge(
+                f"the body: longer than {max_bytes} bytes; send less at once,"
+                f" or replies as {NDJSON}, which may be of any length"
+            )
+    return bytes(body)
+
+
+async def read_pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes, inflated, in pieces of at most 64 KiB or of what the socket gave.
+
+    Raises UnsupportedMediaType for an encoding other than gzip, InvalidInput where the body breaks
+    off or its gzip data is damaged.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise UnsupportedMediaType(f"Content-Encoding: {encoding!r} is not gzip or identity")
+    if encoding == "identity":
+        async for piece in _receive(request):
+            yield piece
+        return
+    inflater = _Inflater()
+    async for piece in _receive(request):
+        for inflated in inflater.feed(piece):
+            yield inflated
+            await asyncio.sleep(0)  # a little data may inflate to much: let others have a turn
+    yield inflater.finish()
+
+
+async def _receive(request: Request) -> AsyncIterator[bytes]:
+    while True:
+        message = await request.receive()
+        if message["type"] != "http.request":
+            raise InvalidInput("the body: it breaks off before its end")
+        yield message["body"]
+        if not message["more_body"]:
+            return
+
+
+class _Inflater:
+    """Inflates gzip data piece by piece; one stream may be several members in a row."""
+
+    def __init__(self) -> None:
+        self._member = _gzip_member()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What this piece inflates to, in pieces of its own."""
+        try:
+            while data:
+                if self._member.eof:
+                    self._member = _gzip_member()
+                yield self._member.decompress(data, _PIECE_BYTES)
+                data = self._member.unconsumed_tail or self._member.unused_data
+        except zlib.error as error:
+            raise InvalidInput(f"the body: its gzip data is damaged ({error})") from None
+
+    def finish(self) -> bytes:
+        """The rest, once all data was fed."""
+        rest = self._member.flush()
+        if not self._member.eof:
+            raise InvalidInput("the body: its gzip data ends too early")
+        return rest
+
+
+def _gzip_member() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)

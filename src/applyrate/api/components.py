@@ -1,0 +1,189 @@
+"""The document's components: the schemas of what comes in and what goes out.
+
+They are generated from the structs that the service decodes and encodes; names and prose are added
+here. One word means one thing, so a field is described once, wherever it stands.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from applyrate.api.health import Health
+from applyrate.api.keys import IssuedKey, KeyList, NewKey
+from applyrate.api.recording import RecordingReceipt
+from applyrate.api.resource_usage import ConversationUsageList, ResourceUsageList
+from applyrate.errors import ErrorBody
+from applyrate.intake.replies import Rejection
+from applyrate.keys import SCOPES, ApiKey
+from applyrate.usage import (
+    Applied,
+    Available,
+    ConversationFacts,
+    ConversationUsage,
+    Invocation,
+    Reply,
+    ResourceUsage,
+    UsageSummary,
+)
+
+Json: TypeAlias = dict[str, Any]
+
+
+def describe_components(answers: Iterable[type[Struct]]) -> Json:
+    """The schemas of all that comes in and goes out; ``answers`` go out."""
+    _, generated = msgspec.json.schema_components(
+        _COMPONENTS, ref_template="#/components/schemas/{name}"
+    )
+    names = {kind.__name__: name for kind, name in _COMPONENTS.items()}
+    sent = _reachable(generated, {kind.__name__ for kind in answers})
+    schemas = {
+        names[name]: _tidy(names[name], schema, is_answer=name in sent)
+        for name, schema in generated.items()
+    }
+    text = msgspec.json.encode(schemas).decode()
+    for name, component in names.items():
+        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{component}"')
+    renamed: Json = msgspec.json.decode(text)
+    renamed["ErrorDto"] = _ERROR
+    return {name: renamed[name] for name in _COMPONENTS.values()}
+
+
+def reference(kind: type[Struct]) -> Json:
+    """What stands in the document where the schema of a struct is meant."""
+    return {"$ref": f"#/components/schemas/{_COMPONENTS[kind]}"}
+
+
+_COMPONENTS: Final[Mapping[type[Struct], str]] = {
+    UsageSummary: "PublicResourceUsageSummaryDto",
+    ResourceUsage: "PublicResourceUsageDto",
+    ResourceUsageList: "PublicResourceUsageListDto",
+    ConversationUsage: "PublicResourceConversationDto",
+    ConversationUsageList: "PublicResourceConversationListDto",
+    Reply: "ReplyDto",
+    Available: "AvailableDto",
+    Applied: "AppliedDto",
+    Invocation: "InvocationDto",
+    RecordingReceipt: "RecordingReceiptDto",
+    Rejection: "RejectionDto",
+    ConversationFacts: "ConversationFactsDto",
+    NewKey: "NewKeyDto",
+    ApiKey: "KeyDto",
+    IssuedKey: "IssuedKeyDto",
+    KeyList: "KeyListDto",
+    Health: "HealthDto",
+    ErrorBody: "ErrorDto",
+}
+
+_FIELDS: Final[Mapping[str, str]] = {
+    "session_count": "Distinct conversations that used (applied) the resource.",
+    "applied_sessions": "Distinct conversations in which it was applied.",
+    "applied_replies": "Applications; each invocation of an action is one.",
+    "available_sessions": "Distinct conversations in which it was available.",
+    "available_replies": "Replies that had it available.",
+    "handoff_count": "Of the conversations that applied it, those handed off, at any time.",
+    "first_used_at": "The first use, ISO 8601 in UTC.",
+    "last_used_at": "The last use, ISO 8601 in UTC.",
+    "resource_id": "Which resource.",
+    "items": "The rows.",
+    "next": "The cursor of the next page; null on the last one.",
+    "reply_id": "Which reply: the sender's own id of it, sent again when the reply is.",
+    "session_id": "Which conversation.",
+    "reply_count": "How many of the conversation's replies used the resource.",
+    "replied_at": "When the reply was sent: ISO 8601; without an offset it is UTC.",
+    "ticket_number": "The conversation's ticket, where it has one.",
+    "last_message": "The last message of the conversation.",
+    "handed_off_at": "When the conversation was handed off to a person; null if it was not.",
+    "status": "Its status.",
+    "csat": "How satisfied the customer was, from 1 to 5.",
+    "available": "What was in the context of the reply.",
+    "applied": "What the reply cited or invoked; it need not be repeated in `available`.",
+    "call_id": "What tells this call from others of the same action in the reply.",
+    "accepted": "Replies that brought something new.",
+    "duplicates": "Replies that were known to the last usage.",
+    "rejected": "Replies that were not taken, and why.",
+    "index": "Which reply of the request, counted from 0.",
+    "message": "Why, in a sentence that names the input and the rule.",
+    "name": "What the key is for.",
+    "scopes": "What the key opens; null for everything.",
+    "expires_at": "From when on it opens nothing; null for never.",
+    "key": "The key. It is shown this once.",
+    "key_id": "Which key.",
+    "org": "The organization it belongs to.",
+    "hint": "Its last four characters.",
+    "created_at": "When it was made.",
+    "revoked_at": "When it was revoked; null while it was not.",
+}
+
+_ERROR: Final = {
+    "type": "object",
+    "description": "What every error says.",
+    "properties": {
+        "statusCode": {"type": "integer", "description": "The HTTP status."},
+        "message": {"type": "string", "description": "What is wrong, and the way out."},
+        "error": {"type": "string", "description": "The status's own name."},
+    },
+}
+
+
+def _reachable(schemas: Mapping[str, Json], names: Iterable[str]) -> set[str]:
+    """These components and all that they refer to."""
+    reached: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            text = msgspec.json.encode(schemas[name]).decode()
+            waiting += re.findall(r'"#/components/schemas/(\w+)"', text)
+    return reached
+
+
+def _tidy(component: str, schema: Json, *, is_answer: bool) -> Json:
+    """A generated schema with our prose; an answer always has every field, and no other."""
+    properties = {
+        name: _field(name, inner, as_published=component.startswith("Public"))
+        for name, inner in schema["properties"].items()
+    }
+    tidy: Json = {
+        "type": "object",
+        "description": _prose(schema["description"]),
+        "properties": properties,
+        "required": list(properties) if is_answer else schema["required"],
+        "additionalProperties": False,
+    }
+    if component == _COMPONENTS[UsageSummary]:
+        tidy = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": f"#/components/schemas/{component}",
+            **tidy,
+        }
+    if is_answer:
+        for inner in properties.values():
+            inner.pop("default", None)
+    return tidy
+
+
+def _prose(docstring: str) -> str:
+    """A struct's docstring for readers of JSON."""
+    return inspect.cleandoc(docstring).replace("``None``", "``null``").replace("``", "`")
+
+
+def _field(name: str, schema: Json, *, as_published: bool) -> Json:
+    if as_published:
+        # The published components say number where integer would do, and give times no format.
+        schema = msgspec.json.decode(msgspec.json.encode(schema).replace(b'"integer"', b'"number"'))
+    elif name.endswith("_at"):
+        for kind in schema.get("anyOf", [schema]):
+            if kind["type"] == "string":
+                kind["format"] = "date-time"
+    if name == "scopes":
+        for kind in schema["anyOf"]:
+            if kind["type"] == "array":
+                kind["items"] = {"type": "string", "enum": list(SCOPES)}
+    if "$ref" in schema:
+        schema.pop("default", None)
+    return schema | ({"description": _FIELDS[name]} if name in _FIELDS else {})

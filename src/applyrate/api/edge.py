@@ -1,0 +1,60 @@
+"""The outermost layer of the service: the still-encoded path in, the request's id out."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUEST_ID: Final = "applyrate.request_id"
+"""The scope's key for the request's id, as text."""
+
+ANSWER_HEADERS: Final = "applyrate.answer_headers"
+"""The scope's key for a list of headers; whatever the answer is, it carries them."""
+
+
+class Edge:
+    """An ASGI app around another.
+
+    Routing sees the path as it was sent, percent-encoded, because only there a slash inside an
+    identifier (``%2F``) differs from one between two segments.
+    """
+
+    def __init__(self, app: AsgiApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request, or the server's start and end."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["path"] = scope["raw_path"].decode("latin-1")
+        if scope["method"] == "OPTIONS":
+            # Litestar would answer it on every path; here it is a method that no route has.
+            scope["method"] = "HEAD"
+        request_id = _request_id(scope)
+        headers = [(b"x-request-id", request_id)]
+        scope[REQUEST_ID] = request_id.decode()
+        scope[ANSWER_HEADERS] = headers
+
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *headers]
+            return send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+_SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+def _request_id(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE.fullmatch(value):
+            return bytes(value)
+    return b"req_" + secrets.token_hex(8).encode()

@@ -1,0 +1,68 @@
+"""Whatever goes wrong, as an answer: one body, its status, the headers that belong to it."""
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import litestar
+from litestar import Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+
+from applyrate.api.edge import REQUEST_ID
+from applyrate.errors import (
+    ApplyrateError,
+    ErrorBody,
+    NotFound,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    error_body,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def answer_failure(
+    request: litestar.Request[Any, Any, Any], error: Exception
+) -> Response[ErrorBody]:
+    """The answer to a request that failed; what nobody expected is logged with its id."""
+    if isinstance(error, MethodNotAllowedException):
+        allowed = _allowed_methods(error)
+        message = f"{request.scope['path']}: the path takes {allowed} and nothing else"
+        return _answer(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allowed})
+    if isinstance(error, HTTPException) and not isinstance(error, NotFoundException):
+        return _answer(HTTPStatus(error.status_code), error.detail, error.headers or {})
+    known = error if isinstance(error, ApplyrateError) else _translate(request, error)
+    return _answer(known.status, known.message, _headers(known))
+
+
+def _translate(request: litestar.Request[Any, Any, Any], error: Exception) -> ApplyrateError:
+    path, request_id = request.scope["path"], request.scope[REQUEST_ID]  # type: ignore[typeddict-item]  # a key of our own
+    if isinstance(error, NotFoundException):
+        return NotFound(f"{path}: there is no such path; /docs shows those there are")
+    if isinstance(error, sqlite3.OperationalError):
+        _log.error("%s: %s: the store cannot answer: %s", request_id, path, error)
+        return Unavailable(
+            f"the store cannot answer now ({error}); try again", retry_after_seconds=1
+        )
+    _log.error("%s: %s failed", request_id, path, exc_info=error)
+    return ApplyrateError(f"something went wrong here; the service's log has it as {request_id}")
+
+
+def _headers(error: ApplyrateError) -> Mapping[str, str]:
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, TooManyRequests | Unavailable):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    return {}
+
+
+def _answer(status: HTTPStatus, message: str, headers: Mapping[str, str]) -> Response[ErrorBody]:
+    return Response(error_body(status, message), status_code=status, headers=dict(headers))
+
+
+def _allowed_methods(error: MethodNotAllowedException) -> str:
+    methods = (error.headers or {}).get("allow", "").split(", ")
+    return ", ".join(sorted(method for method in methods if method != "OPTIONS"))

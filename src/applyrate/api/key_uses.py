@@ -1,0 +1,46 @@
+"""When each key was last used: noted in memory, written once a minute."""
+
+import asyncio
+import logging
+from datetime import datetime
+from typing import Final
+
+from applyrate.intake.group_commit import GroupCommit
+from applyrate.store import Store
+
+WRITE_EVERY_SECONDS: Final = 60
+
+_log = logging.getLogger(__name__)
+
+
+class KeyUses:
+    """The last use of each key since the last writing. No request waits for a writing."""
+
+    def __init__(self, store: Store, commits: GroupCommit) -> None:
+        self._store = store
+        self._commits = commits
+        self._last_used_at: dict[str, datetime] = {}
+
+    def note(self, key_id: str, at: datetime) -> None:
+        """Note that a key is used now."""
+        self._last_used_at[key_id] = at
+
+    async def write(self) -> None:
+        """Write what was noted. Raises what the store raises; it is kept for the next time then."""
+        if not self._last_used_at:
+            return
+        noted, self._last_used_at = self._last_used_at, {}
+        try:
+            await self._commits.write(lambda: self._store.mark_keys_used(noted))
+        except Exception:
+            self._last_used_at = noted | self._last_used_at
+            raise
+
+    async def write_every_minute(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await asyncio.sleep(WRITE_EVERY_SECONDS)
+            try:
+                await self.write()
+            except Exception:  # noqa: BLE001 (whatever it is, the next minute tries again)
+                _log.exception("the times of the keys' last use could not be written")

@@ -1,0 +1,70 @@
+"""What a route promises: who may call it, what it takes, what it answers.
+
+One value serves both: admission reads from it who may ask, the document tells it to the reader.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from msgspec import Struct
+
+from applyrate.api.limits import Rate
+from applyrate.usage import ResourceType
+
+OPERATION: Final = "operation"
+"""The key under which a route handler's ``opt`` holds its Operation."""
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    """A parameter in the path or the query, with its JSON schema. ``example`` is for a reader."""
+
+    name: str
+    place: str
+    schema: Mapping[str, Any]
+    description: str
+    example: str = ""
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One route. A ``public`` one needs no key and has no limit; a ``hidden`` one is undocumented.
+
+    ``scopes`` must all be held. ``errors`` are the statuses beside ``status`` and 500.
+    ``example`` is an answer, ``body_example`` a request's body, both as plain JSON values.
+    ``as_published``: the document describes it in everything but prose as it was published
+    elsewhere, and says nothing more.
+    """
+
+    operation_id: str
+    tag: str = ""
+    summary: str = ""
+    description: str = ""
+    scopes: tuple[str, ...] = ()
+    rate: Rate = Rate.STANDARD
+    public: bool = False
+    hidden: bool = False
+    parameters: Sequence[Parameter] = ()
+    body: type[Struct] | None = None
+    body_example: Any = None
+    media_types: Sequence[str] = ("application/json",)
+    status: HTTPStatus = HTTPStatus.OK
+    answer: type[Struct] | None = None
+    answer_description: str = ""
+    example: Any = None
+    errors: Sequence[HTTPStatus] = ()
+    as_published: bool = False
+
+
+READ_SCOPES: Final[Mapping[ResourceType, tuple[str, ...]]] = {
+    ResourceType.ACTION: ("actions:read", "chat-sessions:read"),
+    ResourceType.INSTRUCTION: ("training:read", "chat-sessions:read"),
+    ResourceType.KNOWLEDGE: ("training:read", "chat-sessions:read"),
+}
+
+EVERY_KEY: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""The errors of every route that needs a key."""

@@ -1,0 +1,248 @@
+"""Recording: replies in any number, and what is known of a conversation."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from litestar import post, put
+from msgspec import Struct
+
+from applyrate.api.bodies import JSON, NDJSON, media_type, read_all, read_json, read_pieces
+from applyrate.api.limits import Rate
+from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
+from applyrate.api.parameters import SESSION_ID
+from applyrate.api.request import Request
+from applyrate.errors import ApplyrateError, InvalidInput
+from applyrate.intake.replies import (
+    LineSplitter,
+    OverlongLine,
+    Rejection,
+    decode_facts,
+    decode_reply,
+    read_reply_id,
+    split_replies,
+)
+from applyrate.usage import ConversationFacts, Reply
+
+MAX_BATCH_REPLIES: Final = 1000
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+"""A batch that joins a commit holds no more than either."""
+
+MAX_LISTED_REJECTIONS: Final = 1000
+
+_DECODED_IN_ONE_TURN: Final = 100
+
+
+class RecordingReceipt(Struct, frozen=True):
+    """What became of the replies of a request; those accepted and duplicates are on disk.
+
+    ``accepted`` brought something new, ``duplicates`` were known to the last usage. The three
+    together are all that was sent; of more than 1000 rejections the last entry tells the number.
+    """
+
+    accepted: int
+    duplicates: int
+    rejected: Sequence[Rejection]
+
+
+@post(
+    "/replies",
+    status_code=HTTPStatus.OK,
+    opt={
+        OPERATION: Operation(
+            operation_id="recordReplies",
+            tag="Recording",
+            summary="Record replies",
+            description=(
+                "Records what each reply had available and what it applied: one JSON object, a JSON"
+                " array of them, or a stream of any length with one on each line"
+                " (`application/x-ndjson`), compressed with gzip or not. The answer comes once what"
+                " it accepts is on disk.\n\n"
+                "Send anything again, in any batch, order or split: no count changes. A reply that"
+                " breaks a rule rejects itself and never its neighbours; where none is usable, the"
+                " answer is 400."
+            ),
+            scopes=("usage:write",),
+            rate=Rate.STREAMING,
+            body=Reply,
+            body_example={
+                "reply_id": "r_81",
+                "session_id": "conv_7",
+                "replied_at": "2026-03-01T10:00:00.250Z",
+                "available": {
+                    "instruction": ["ins_tone", "ins_refund"],
+                    "knowledge": ["kb_7", "kb_9"],
+                    "action": ["lookup_order"],
+                },
+                "applied": {
+                    "instruction": ["ins_refund"],
+                    "knowledge": ["kb_7"],
+                    "action": ["lookup_order", {"id": "lookup_order", "call_id": "call_2"}],
+                },
+                "ticket_number": 1234,
+                "last_message": "Your refund is on its way.",
+            },
+            media_types=(JSON, NDJSON),
+            answer=RecordingReceipt,
+            answer_description="What became of the replies that were sent.",
+            example={
+                "accepted": 1,
+                "duplicates": 0,
+                "rejected": [
+                    {
+                        "index": 1,
+                        "reply_id": "r_82",
+                        "message": "replied_at: '2026-13-01' is not an ISO 8601 date-time"
+                        " such as 2026-03-01T10:00:00Z",
+                    }
+                ],
+            },
+            errors=(
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                *EVERY_KEY,
+            ),
+        )
+    },
+)
+async def record_replies(request: Request) -> RecordingReceipt:
+    """Record the replies of the body, batch by batch, each in a commit that others may share."""
+    tally = _Tally()
+    try:
+        async for batch in _batches(request, tally):
+            receipt = await request.services.commits.join(
+                request.caller.org, [reply for _, reply in batch]
+            )
+            tally.accepted += receipt.accepted
+            tally.duplicates += receipt.duplicates
+            for refusal in receipt.refused:
+                tally.reject(batch[refusal.index][0], refusal.reply_id, refusal.message)
+    except ApplyrateError as error:
+        if tally.recorded:
+            error.message += (
+                f"; {tally.recorded} replies before that are recorded, and sending all of it again"
+                " changes no count"
+            )
+        raise
+    return tally.receipt()
+
+
+@put(
+    "/conversations/{session_id:str}",
+    status_code=HTTPStatus.NO_CONTENT,
+    opt={
+        OPERATION: Operation(
+            operation_id="setConversation",
+            tag="Recording",
+            summary="Set what is known of a conversation",
+            description=(
+                "Sets the named fields and leaves the others as they are; null takes a field back."
+                " It may come before, between or after the conversation's replies. A conversation"
+                " with `handed_off_at` counts in `handoff_count`."
+            ),
+            scopes=("chat-sessions:write",),
+            parameters=(SESSION_ID,),
+            body=ConversationFacts,
+            body_example={
+                "ticket_number": 1234,
+                "handed_off_at": "2026-03-01T10:04:00Z",
+                "status": "resolved",
+                "csat": 4.5,
+            },
+            status=HTTPStatus.NO_CONTENT,
+            answer_description="It is on disk.",
+            errors=(
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                *EVERY_KEY,
+            ),
+        )
+    },
+)
+async def set_conversation(request: Request) -> None:
+    """Set the named facts of one conversation."""
+    session_id = request.path_text("session_id")
+    facts = decode_facts(await read_json(request))
+    services, org = request.services, request.caller.org
+    await services.commits.write(lambda: services.store.set_conversations(org, {session_id: facts}))
+
+
+class _Tally:
+    """What became of a request's replies so far."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.duplicates = 0
+        self._rejected: list[Rejection] = []
+        self._unlisted = 0
+        self._last_index = 0
+
+    @property
+    def recorded(self) -> int:
+        """How many of them are on disk."""
+        return self.accepted + self.duplicates
+
+    def reject(self, index: int, reply_id: str | None, message: str) -> None:
+        if len(self._rejected) < MAX_LISTED_REJECTIONS:
+            self._rejected.append(Rejection(index, reply_id, message))
+        else:
+            self._unlisted += 1
+            self._last_index = index
+
+    def receipt(self) -> RecordingReceipt:
+        """The answer. Raises InvalidInput where there were replies and none was usable."""
+        rejected = sorted(self._rejected, key=lambda rejection: rejection.index)
+        if rejected and not self.recorded:
+            count = len(rejected) + self._unlisted
+            first = rejected[0]
+            raise InvalidInput(
+                f"none of {count} replies is usable; at index {first.index}: {first.message}"
+                if count > 1
+                else f"the reply is not usable: {first.message}"
+            )
+        if self._unlisted:
+            more = f"and {self._unlisted} more replies, up to this one, are rejected"
+            rejected.append(Rejection(self._last_index, None, more))
+        return RecordingReceipt(self.accepted, self.duplicates, rejected)
+
+
+_Batch = list[tuple[int, Reply]]
+
+
+async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
+    """The usable replies of the body with their indices; the others go into the tally."""
+    batch: _Batch = []
+    batch_bytes = index = 0
+    async for raw in _raw_replies(request):
+        if isinstance(raw, OverlongLine):
+            tally.reject(index, None, raw.message)
+        else:
+            try:
+                batch.append((index, decode_reply(raw)))
+                batch_bytes += len(raw)
+            except InvalidInput as error:
+                tally.reject(index, read_reply_id(raw), error.message)
+        index += 1
+        if len(batch) >= MAX_BATCH_REPLIES or batch_bytes >= MAX_BATCH_BYTES:
+            yield batch
+            batch, batch_bytes = [], 0
+        elif index % _DECODED_IN_ONE_TURN == 0:
+            await asyncio.sleep(0)
+    if batch:
+        yield batch
+
+
+async def _raw_replies(request: Request) -> AsyncIterator[bytes | OverlongLine]:
+    if media_type(request, (JSON, NDJSON)) == JSON:
+        for raw in split_replies(await read_all(request)):
+            yield raw
+        return
+    lines = LineSplitter(request.services.settings.max_line_bytes)
+    async for piece in read_pieces(request):
+        for line in lines.feed(piece):
+            yield line
+    for line in lines.finish():
+        yield line

@@ -1,0 +1,135 @@
+"""Serving: one process, one event loop, one address, from start to a clean end."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from applyrate.api.app import create_app
+from applyrate.errors import ApplyrateError
+from applyrate.keys import digest, issue_key
+from applyrate.settings import Settings
+from applyrate.store import Store, open_store
+
+FIRST_ORG: Final = "default"
+
+STOP_SECONDS: Final = 10
+"""How long requests that are under way may take once the service is told to stop."""
+
+_BACKLOG: Final = 1024
+
+
+class AddressUnavailable(ApplyrateError):
+    """The service cannot listen where it should."""
+
+
+def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+    """Serve the store in the settings' data folder until SIGTERM or SIGINT.
+
+    ``announce`` is told the address once requests are answered there. What was accepted is finished
+    before this returns. Raises AddressUnavailable.
+    """
+    store = open_store(settings.data_path)
+    try:
+        asyncio.run(_serve(settings, store, announce or (lambda _: None)))
+    finally:
+        store.close()
+
+
+def make_first_key(store: Store) -> str | None:
+    """On an empty store, the organization ``default`` and a full-access key of it; else None.
+
+    The key is shown to nobody again.
+    """
+    if store.organizations():
+        return None
+    key, kept = issue_key(FIRST_ORG, "first key", scopes=None, created_at=datetime.now(UTC))
+    store.add_key(kept, digest(key))
+    return key
+
+
+async def _serve(settings: Settings, store: Store, announce: Callable[[str], None]) -> None:
+    host, port = _free_address(settings.host, settings.port)
+    server = Server(
+        create_app(settings, store),
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=_BACKLOG,
+        log_level=LogLevels.error,
+        log_dictconfig=_LOGGING,
+    )
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    serving = asyncio.create_task(server.serve())
+    stop = asyncio.create_task(stopping.wait())
+    await _answering(host, port, serving)
+    if not serving.done():
+        announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    server.stop()  # type: ignore[no-untyped-call]  # granian has types for the most part
+    await asyncio.wait((serving,), timeout=STOP_SECONDS)
+    if serving.done():
+        serving.result()
+
+
+def _free_address(host: str, port: int) -> tuple[str, int]:
+    """The numeric address and the port to listen on. Raises AddressUnavailable.
+
+    The server itself would share a port that is in use with whoever has it, so we try it first.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+            found = probe.getsockname()
+    except OSError as error:
+        raise AddressUnavailable(
+            f"cannot listen on {host}:{port}: {error.strerror or error};"
+            " choose another with --port or APPLYRATE_PORT"
+        ) from None
+    return str(found[0]), int(found[1])
+
+
+async def _answering(host: str, port: int, serving: "asyncio.Task[None]") -> None:
+    """Wait until connections are accepted, or the server has ended."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.005)
+        else:
+            writer.close()
+            return
+
+
+_LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "stream": "ext://sys.stderr",
+        }
+    },
+    "loggers": {
+        "applyrate": {"handlers": ["stderr"], "level": logging.INFO, "propagate": False},
+        "_granian": {"handlers": ["stderr"], "level": logging.ERROR, "propagate": False},
+    },
+}
