@@ -1,0 +1,176 @@
+"""The answers as tables, for people: they fit 80 columns, and say more where there are more."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from applyrate.cli.terminal import NOTHING, show_age, show_count, show_share, show_time
+from applyrate.keys import ApiKey
+from applyrate.usage import ConversationUsage, ResourceType, ResourceUsage, UsageSummary
+
+_WIDE: Final = 110
+"""From this many columns on there is room for what is only good to know."""
+
+_BAR_CELLS: Final = 10
+
+
+def summary_view(
+    resource_type: ResourceType, summary: UsageSummary, now: datetime
+) -> RenderableType:
+    """One resource's counts, a line each."""
+    is_action = resource_type is ResourceType.ACTION
+    counts = Table.grid(padding=(0, 3, 0, 0))
+    counts.add_column(style="dim")
+    counts.add_column(justify="right")
+    counts.add_column(justify="right")
+    counts.add_row(
+        "applied",
+        show_count(summary.applied_sessions, "conversation"),
+        show_count(summary.applied_replies, "invocation" if is_action else "reply"),
+    )
+    counts.add_row(
+        "available",
+        show_count(summary.available_sessions, "conversation"),
+        show_count(summary.available_replies, "reply"),
+    )
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_column(style="dim", min_width=len("available"))
+    facts.add_column()
+    if not is_action:
+        facts.add_row("rate", _rate(summary, bar_cells=2 * _BAR_CELLS))
+    facts.add_row("first", _time(summary.first_used_at, now))
+    facts.add_row("last", _time(summary.last_used_at, now))
+    return Group(counts, facts)
+
+
+def resources_table(
+    resource_type: ResourceType, items: Sequence[ResourceUsage], now: datetime, width: int
+) -> Table:
+    """One row a resource, in the order of the list."""
+    is_action, is_wide = resource_type is ResourceType.ACTION, width >= _WIDE
+    table = _table()
+    table.add_column(resource_type, overflow="fold", style="cyan", ratio=1)
+    if not is_action:
+        table.add_column("apply-rate" if is_wide else "apply-\nrate", justify="right", no_wrap=True)
+    table.add_column("invoked" if is_action else "applied", justify="right")
+    if not is_action or is_wide:
+        table.add_column("available" if is_wide else "avail-\nable", justify="right")
+    if is_action or is_wide:
+        table.add_column("conver-\nsations", justify="right")
+        table.add_column("handed\noff", justify="right", no_wrap=True)
+    table.add_column("last\napplied", justify="right", no_wrap=True)
+    for item in items:
+        cells: list[RenderableType] = [Text(item.resource_id)]
+        if not is_action:
+            cells.append(_rate(item, bar_cells=_BAR_CELLS if is_wide else 0))
+        cells.append(f"{item.applied_replies:,}")
+        if not is_action or is_wide:
+            cells.append(f"{item.available_replies:,}")
+        if is_action or is_wide:
+            cells += [f"{item.applied_sessions:,}", _handed_off(item)]
+        cells.append(_age(item.last_used_at, now))
+        table.add_row(*cells)
+    return table
+
+
+def conversations_table(items: Sequence[ConversationUsage], now: datetime, width: int) -> Table:
+    """One row a conversation, newest use first; its last message beside it or below."""
+    is_wide = width >= _WIDE
+    table = _table()
+    if is_wide:
+        longest = max(len(item.session_id) for item in items)
+        table.add_column("conversation", overflow="fold", min_width=min(longest, width // 3))
+        table.add_column("last message", no_wrap=True, overflow="ellipsis", ratio=1)
+    else:
+        table.add_column("conversation\nand its last message", overflow="fold", ratio=1)
+    table.add_column("replies", justify="right")
+    table.add_column("ticket", justify="right")
+    table.add_column("last\nused", justify="right", no_wrap=True)
+    for item in items:
+        session_id = Text(item.session_id, style="cyan")
+        message = Text(" ".join((item.last_message or NOTHING).split()), style="dim")
+        message.no_wrap, message.overflow = True, "ellipsis"
+        first = (session_id, message) if is_wide else (Group(session_id, message),)
+        ticket = NOTHING if item.ticket_number is None else str(item.ticket_number)
+        table.add_row(*first, f"{item.reply_count:,}", ticket, _age(item.last_used_at, now))
+    return table
+
+
+def keys_table(keys: Sequence[ApiKey], now: datetime) -> Table:
+    """One row a key, oldest first."""
+    table = _table()
+    table.add_column("name\nand id", overflow="fold", ratio=1)
+    table.add_column("ends\nin", no_wrap=True)
+    table.add_column("scopes", no_wrap=True)
+    table.add_column("created", no_wrap=True)
+    table.add_column("last\nused", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for key in keys:
+        table.add_row(
+            Group(Text(key.name), Text(key.key_id, style="cyan")),
+            key.hint,
+            "full access" if key.scopes is None else "\n".join(key.scopes),
+            f"{key.created_at:%Y-%m-%d}",
+            show_age(key.last_used_at, now),
+            _state(key, now),
+            style=None if key.valid_at(now) else "dim",
+        )
+    return table
+
+
+def _table() -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        expand=True,
+    )
+
+
+def _rate(summary: UsageSummary, *, bar_cells: int) -> Text:
+    applied, available = summary.applied_replies, summary.available_replies
+    share = show_share(applied, available)
+    filled = round(bar_cells * applied / available) if available else 0
+    colour = "green" if applied else "red"
+    return Text.assemble(
+        ("━" * filled, "green"),
+        ("━" * (bar_cells - filled), "bright_black"),
+        (f" {share:>7}" if bar_cells else share, colour if available else "dim"),
+    )
+
+
+def _handed_off(item: ResourceUsage) -> Text:
+    share = show_share(item.handoff_count, item.applied_sessions)
+    return Text.assemble(f"{item.handoff_count:,}", (f" {share:>7}", "dim"))
+
+
+def _time(at: datetime | None, now: datetime) -> Text:
+    if at is None:
+        return _never()
+    age = show_age(at, now)
+    told = "" if show_time(at).startswith(age) else f"   {age}"
+    return Text.assemble(f"{show_time(at)} UTC", (told, "dim"))
+
+
+def _age(at: datetime | None, now: datetime) -> Text:
+    return _never() if at is None else Text(show_age(at, now))
+
+
+def _never() -> Text:
+    return Text("never", style="red")
+
+
+def _state(key: ApiKey, now: datetime) -> Text:
+    if key.revoked_at is not None:
+        return Text(f"revoked\n{show_age(key.revoked_at, now)}", style="red")
+    if key.expires_at is None:
+        return Text("valid", style="green")
+    if key.valid_at(now):
+        return Text.assemble(("valid until", "green"), f"\n{key.expires_at:%Y-%m-%d}")
+    return Text(f"expired\n{show_age(key.expires_at, now)}", style="red")
