@@ -1,0 +1,1 @@
+"""PostgreSQL with the schema and the queries that a good engineer would give it."""
