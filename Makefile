@@ -63,7 +63,7 @@ clean:  ## remove everything that was made here, data folders excepted
 # The lock's packages for one set of groups, then the project itself, built by the locked hatchling.
 define install-groups
 	@$(BIN)/uv export --quiet --frozen --no-emit-project $(1) --output-file .venv/requirements.txt
-	@$(BIN)/uv pip install --quiet --require-hashes --requirements .venv/requirements.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirements .venv/requirements.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 endef
