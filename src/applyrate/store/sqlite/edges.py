@@ -49,15 +49,13 @@ class Edges:
         self._org = org
         self._span = span
         self._timelines: dict[int, _Timeline] = {}
+        self._looked_up: dict[int, tuple[BitMap, _Timeline]] = {}
 
     def part(self, day: int, replies: BitMap) -> Part | None:
         """What of a day's replies lies inside the window; None where nothing does."""
-        if self._looks_up(day, replies):
-            found = self._look_up(replies)
-        else:
-            timeline = self._timeline(day)
-            inside = [reply in replies for reply in timeline.replies]
-            found = _Timeline(*(list(compress(column, inside)) for column in timeline))
+        timeline = self._timeline_of(day, replies)
+        inside = [reply in replies for reply in timeline.replies]
+        found = _Timeline(*(list(compress(column, inside)) for column in timeline))
         if not found.replies:
             return None
         return Part(
@@ -69,13 +67,19 @@ class Edges:
 
     def last_at(self, day: int, replies: BitMap) -> int | None:
         """The time of the last of a day's replies inside the window."""
-        if self._looks_up(day, replies):
-            newest_first = reversed(self._look_up(replies).replies)
-            last = next(newest_first, None)
-        else:
-            newest_first = reversed(self._timeline(day).replies)
-            last = next((reply for reply in newest_first if reply in replies), None)
+        newest_first = reversed(self._timeline_of(day, replies).replies)
+        last = next((reply for reply in newest_first if reply in replies), None)
         return None if last is None else self._replied_at(last)
+
+    def _timeline_of(self, day: int, replies: BitMap) -> _Timeline:
+        """A part of the day that has all of those replies which lie inside the window."""
+        if day in self._looked_up and replies <= self._looked_up[day][0]:
+            return self._looked_up[day][1]  # what was applied was mostly available just before
+        if not self._looks_up(day, replies):
+            return self._timeline(day)
+        timeline = self._look_up(replies)
+        self._looked_up[day] = replies, timeline
+        return timeline
 
     def _looks_up(self, day: int, replies: BitMap) -> bool:
         """Whether to look a day's replies up: the window holds many times more of that day."""

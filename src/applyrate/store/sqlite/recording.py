@@ -7,8 +7,6 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from pyroaring import BitMap
-
 from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
 from applyrate.store.sqlite.places import place_of
 from applyrate.store.sqlite.rows import (
@@ -63,7 +61,6 @@ class _Batch:
         self._conversations = ConversationIds(db, org)
         self._next_reply = next_id(db, "reply", org)
         self._new_replies: list[tuple[int, int, str, int, int]] = []
-        self._known_replies = BitMap()
         self._tickets: list[tuple[object, ...]] = []
         self._messages: list[tuple[object, ...]] = []
         self._usages = NewUsages()
@@ -85,7 +82,7 @@ class _Batch:
                     f"{session_id!r} at {_show(recorded_at)}; "
                     "its first record fixes a reply's conversation and time"
                 )
-            self._known_replies.add(key & ORDINAL_MASK)
+            self._usages.known_replies.add(key & ORDINAL_MASK)
             self._usages.known_conversations.add(conversation & ORDINAL_MASK)
         if reply.ticket_number is not None:
             self._tickets.append((reply.ticket_number, at, conversation))
@@ -133,7 +130,7 @@ class _Batch:
         # Before the new replies are there: it asks where conversations had replies until now.
         changed = write_usages(self._db, self._org, self._usages)
         self._db.executemany(_ADD_REPLY, self._new_replies)
-        return len(self._new_replies) + changed.intersection_cardinality(self._known_replies)
+        return len(self._new_replies) + changed.intersection_cardinality(self._usages.known_replies)
 
 
 def _show(micros: int) -> str:

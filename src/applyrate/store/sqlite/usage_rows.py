@@ -30,8 +30,8 @@ class NewUsages(Struct):
     """Usages of one organization, grouped by the rows they belong to.
 
     ``days``: by place, who was available and who was applied. ``calls``: the invocations by action
-    and reply. ``conversation_of`` and ``replied_at`` (microseconds) know every reply, and
-    ``known_conversations`` those conversations that had replies before.
+    and reply. ``conversation_of`` and ``replied_at`` (microseconds) know every reply;
+    ``known_replies`` and ``known_conversations`` are those that were there before.
     """
 
     days: defaultdict[Place, tuple[RepliesOf, RepliesOf]] = field(
@@ -42,6 +42,7 @@ class NewUsages(Struct):
     )
     conversation_of: dict[int, int] = field(default_factory=dict)
     replied_at: dict[int, int] = field(default_factory=dict)
+    known_replies: BitMap = field(default_factory=BitMap)
     known_conversations: BitMap = field(default_factory=BitMap)
 
 
@@ -101,7 +102,7 @@ def _join_day(
     for resource, sent in sorted(replies_of.items()):
         row = stored.get(resource)
         replies = unpack(row[4]) if row else BitMap()
-        new = [reply for reply in sent if reply not in replies] if row else sent
+        new = [reply for reply in sent if reply not in replies] if usages.known_replies else sent
         added_count = len(new)
         if kind == APPLIED and resource in usages.calls:
             more = _write_calls(db, org, resource, usages.calls[resource], sent, replies)
