@@ -179,6 +179,23 @@ def test_closing_finishes_what_was_accepted_and_takes_nothing_more(store: Watche
     assert store.count("acme") == 5
 
 
+def test_what_comes_with_replies_is_recorded_with_them(store: WatchedStore) -> None:
+    async def scene(commits: GroupCommit) -> None:
+        (reply,) = replies("a")
+        await commits.join(
+            "acme",
+            [reply],
+            names={ResourceType.ACTION: {"look": "Look it up"}},
+            reports=frozenset({ResourceType.KNOWLEDGE}),
+            handed_off={reply.session_id: reply.replied_at},
+        )
+
+    run(store, scene)
+    (row,) = store.resources("acme", ResourceType.ACTION, Window(), limit=5).items
+    assert (row.name, row.handoff_count) == ("Look it up", 1)
+    assert store.applied_signal("acme") == {ResourceType.ACTION, ResourceType.KNOWLEDGE}
+
+
 def test_other_writes_take_their_turn_and_raise_to_whoever_asked(store: WatchedStore) -> None:
     async def scene(commits: GroupCommit) -> None:
         def fail() -> None:

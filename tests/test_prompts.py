@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from applyrate.intake.prompts import identifier, instruction_ids
+from applyrate.intake.prompts import identifier, instructions
+
+
+def instruction_ids(text: str) -> tuple[str, ...]:
+    return tuple(instructions(text))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +70,21 @@ def test_a_prompt_without_headings_is_one_instruction_however_it_is_spaced() -> 
     assert instruction == "sha256-8e5fcfa8d546"
     assert instruction_ids(" You are a kind agent.") == (instruction,)
     assert instruction_ids("You are a rude agent.") != (instruction,)
+
+
+def test_an_instruction_is_named_by_its_heading_as_it_stands() -> None:
+    assert instructions("# **Refunds**,\t in short #\n## refunds in short") == {
+        "refunds-in-short": "**Refunds**, in short"
+    }
+
+
+def test_an_instruction_without_heading_is_named_by_its_beginning() -> None:
+    assert instructions("You are\n  a   kind agent.\n") == {
+        "sha256-8e5fcfa8d546": "You are a kind agent."
+    }
+    (name,) = instructions("kind " * 1000).values()
+    assert len(name) == 200
+    assert name.endswith("kind…")
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n"])

@@ -2,10 +2,13 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from applyrate.store import Store, open_store
-from tests.contract.suite import ORGS, StoreContract
+from applyrate.usage import Available, Recording, Reply, ResourceType, Window
+from tests.contract.draws import ORGS
+from tests.contract.suite import StoreContract
 
 
 class TestSQLiteStore(StoreContract):
@@ -30,3 +33,14 @@ class TestSQLiteStoreAtABlocksEnd(StoreContract):
                     "INSERT INTO reply VALUES (?, ?, 'before', ?, 0)", (reply, org, conversation)
                 )
         return open_store(folder)
+
+
+def test_a_resource_keeps_its_name_whichever_process_sends_another(tmp_path: Path) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    used = Reply("r_1", "s_1", at, available=Available(instruction=["i_1"]))
+    with closing(open_store(tmp_path)) as first, closing(open_store(tmp_path)) as second:
+        for store, name in ((first, "First"), (second, "Second"), (first, "Third")):
+            names = {ResourceType.INSTRUCTION: {"i_1": name}}
+            store.record([Recording("acme", [used], names=names)])
+            page = store.resources("acme", ResourceType.INSTRUCTION, Window(), limit=5)
+            assert [row.name for row in page.items] == ["First"]

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET
 
 from applyrate.errors import InvalidInput
 from applyrate.intake.transcripts import Transcript, read_transcript
-from applyrate.usage import Invocation, Reply
+from applyrate.usage import Invocation, Reply, ResourceType
 
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
 
@@ -228,15 +227,32 @@ def test_a_handoff_action_hands_the_conversation_off_when_it_is_first_called(act
         said("user", 4),
         called(5, (action, "call_2")),
     )
-    assert transcript.facts.handed_off_at == at(3)
-    assert transcript.facts.ticket_number is UNSET
+    assert transcript.handed_off_at == at(3)
 
 
 def test_other_handoff_actions_can_be_named() -> None:
     raw = json.dumps({"id": "c", "messages": [called(0, ("to_a_person", None))]}).encode()
-    assert read_transcript(raw).facts.handed_off_at is UNSET
-    assert read_transcript(raw, ["to_a_person"]).facts.handed_off_at == at(0)
-    assert read_transcript(raw, []).facts.handed_off_at is UNSET
+    assert read_transcript(raw).handed_off_at is None
+    assert read_transcript(raw, ["to_a_person"]).handed_off_at == at(0)
+    assert read_transcript(raw, []).handed_off_at is None
+
+
+def test_the_instructions_of_a_transcript_are_named_as_it_names_them() -> None:
+    transcript = read(
+        said("system", 0, "# Tone of voice\n# Refunds (EU)"),
+        said("assistant", 1),
+        said("developer", 2, "Be   brief."),
+        said("assistant", 3),
+        said("system", 4, "# Too late"),
+    )
+    assert list(transcript.instruction_names.values()) == [
+        "Tone of voice",
+        "Refunds (EU)",
+        "Be brief.",
+    ]
+    available = transcript.replies[0].available.instruction
+    assert list(transcript.instruction_names) == available
+    assert transcript.reports == {ResourceType.ACTION}
 
 
 def test_reply_ids_are_made_of_the_conversation_and_the_place_or_the_messages_own_id() -> None:

@@ -8,7 +8,7 @@ Times are aware datetimes in UTC with microseconds. A window is half open:
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Generic, TypeVar
@@ -155,15 +155,24 @@ class UsageSummary(Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
 
 
-class ResourceUsage(UsageSummary, frozen=True, kw_only=True):
+class ResourceUsage(Struct, frozen=True, kw_only=True):
     """One row of the list: a resource's summary and the handoffs of the conversations it served.
 
     ``handoff_count``: of the conversations that applied it in the window, those handed off at any
-    time.
+    time. ``name``: a text by which a person recognises the resource, where one is known.
     """
 
+    # The summary's fields are repeated, since what is inherited would come first in the row.
     resource_id: str
+    name: str | UnsetType = UNSET
+    session_count: int
+    applied_sessions: int
+    applied_replies: int
+    available_sessions: int
+    available_replies: int
     handoff_count: int
+    first_used_at: datetime | None
+    last_used_at: datetime | None
 
 
 class ConversationUsage(Struct, frozen=True, kw_only=True):
@@ -206,11 +215,32 @@ class Page(Struct, Generic[Item, Position], frozen=True):
     next: Position | None
 
 
+class RecordedReply(Struct, frozen=True):
+    """What the first record of a reply fixed."""
+
+    session_id: str
+    replied_at: datetime
+
+
+EVERY_TYPE = frozenset(ResourceType)
+
+
 class Recording(Struct, frozen=True):
-    """Replies that one organization sent together."""
+    """Replies that one organization sent together.
+
+    ``names``: texts by which a person recognises resources, by type and id. A resource that has a
+    name keeps it, and the name of one that nobody recorded is ignored. ``reports``: the types whose
+    application the sender is able to report, unless it has no reply that is taken. A trace of model
+    calls, say, tells which actions were invoked and cannot tell which instructions were followed.
+    ``handed_off``: when conversations were handed off, by ``session_id``, as the same source tells
+    it. The earliest counts, unless the fact was set for the conversation itself.
+    """
 
     org: str
     replies: Sequence[Reply]
+    names: Mapping[ResourceType, Mapping[str, str]] = {}
+    reports: frozenset[ResourceType] = EVERY_TYPE
+    handed_off: Mapping[str, datetime] = {}
 
 
 class Refusal(Struct, frozen=True):

@@ -11,6 +11,8 @@ import msgspec
 from applyrate.usage import (
     ConversationFacts,
     ConversationUsage,
+    RecordedReply,
+    Recording,
     Reply,
     ResourceType,
     ResourceUsage,
@@ -41,11 +43,16 @@ class Conversation:
     facts: dict[str, Any] = field(default_factory=dict)
     tickets: set[tuple[datetime, int]] = field(default_factory=set)
     messages: set[tuple[datetime, str]] = field(default_factory=set)
+    handoffs: set[datetime] = field(default_factory=set)
 
     def known(self, name: str, said: set[tuple[datetime, Any]]) -> Any:
         """What was set for it, or else what the newest reply said."""
         value = self.facts.get(name)
         return max(said)[1] if value is None and said else value
+
+    def is_handed_off(self) -> bool:
+        """What was set for it, null too, or else whether anything came with its replies."""
+        return self.facts.get("handed_off_at", min(self.handoffs, default=None)) is not None
 
 
 class Oracle:
@@ -55,12 +62,15 @@ class Oracle:
         self.usages: defaultdict[Used, set[Usage]] = defaultdict(set)
         self.replies: dict[tuple[str, str], tuple[str, datetime]] = {}
         self.known: dict[tuple[str, str], Conversation] = {}
+        self.names: dict[tuple[str, ResourceType, str], str] = {}
+        self.reported: defaultdict[str, set[ResourceType]] = defaultdict(set)
 
-    def record(self, org: str, replies: Iterable[Reply]) -> tuple[int, int, list[int]]:
+    def record(self, recording: Recording) -> tuple[int, int, list[int]]:
         """Record replies; how many brought something, how many nothing, and which are refused."""
+        org = recording.org
         accepted = duplicates = 0
         refused = []
-        for index, reply in enumerate(replies):
+        for index, reply in enumerate(recording.replies):
             fixed = (reply.session_id, utc(reply.replied_at))
             new = (org, reply.reply_id) not in self.replies
             if self.replies.setdefault((org, reply.reply_id), fixed) != fixed:
@@ -76,7 +86,19 @@ class Oracle:
                 conversation.tickets.add((fixed[1], reply.ticket_number))
             if reply.last_message is not None:
                 conversation.messages.add((fixed[1], reply.last_message))
+        if accepted or duplicates:
+            self.reported[org] |= recording.reports
+            self._name(recording)
+        for session_id, at in recording.handed_off.items():
+            self.known.setdefault((org, session_id), Conversation()).handoffs.add(at)
         return accepted, duplicates, refused
+
+    def _name(self, recording: Recording) -> None:
+        for resource_type, names in recording.names.items():
+            for resource_id, name in names.items():
+                resource = (recording.org, resource_type, resource_id)
+                if name and any(self.usages.get((*resource, kind)) for kind in UsageKind):
+                    self.names.setdefault(resource, name)
 
     def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> None:
         conversation = self.known.setdefault((org, session_id), Conversation())
@@ -95,15 +117,19 @@ class Oracle:
     def resources(
         self, org: str, resource_type: ResourceType, window: Window
     ) -> list[ResourceUsage]:
-        names = {
+        resource_ids = {
             used[2]
             for used, usages in self.usages.items()
             if used[:2] == (org, resource_type)
             and any(self._inside(org, usage, window) for usage in usages)
         }
         rows = [
-            ResourceUsage(resource_id=name, **self._counts(org, resource_type, name, window))
-            for name in names
+            ResourceUsage(
+                resource_id=resource_id,
+                name=self.names.get((org, resource_type, resource_id), msgspec.UNSET),
+                **self._counts(org, resource_type, resource_id, window),
+            )
+            for resource_id in resource_ids
         ]
         return sorted(
             rows,
@@ -140,6 +166,20 @@ class Oracle:
             )
         return sorted(rows, key=lambda row: (_LAST - row.last_used_at, row.session_id))
 
+    def recorded(self, org: str, reply_ids: Iterable[str]) -> dict[str, RecordedReply]:
+        return {
+            reply_id: RecordedReply(*self.replies[org, reply_id])
+            for reply_id in reply_ids
+            if (org, reply_id) in self.replies
+        }
+
+    def applied_signal(self, org: str) -> set[ResourceType]:
+        return self.reported[org] | {
+            resource_type
+            for (of, resource_type, _, kind), usages in self.usages.items()
+            if of == org and kind is UsageKind.APPLIED and usages
+        }
+
     def _counts(
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window
     ) -> dict[str, Any]:
@@ -156,10 +196,7 @@ class Oracle:
             "available_replies": len(available),
             "first_used_at": min(times, default=None),
             "last_used_at": max(times, default=None),
-            "handoff_count": sum(
-                self.known[org, session].facts.get("handed_off_at") is not None
-                for session in sessions
-            ),
+            "handoff_count": sum(self.known[org, session].is_handed_off() for session in sessions),
         }
 
     def _of(

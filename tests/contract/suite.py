@@ -5,7 +5,7 @@
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,67 +15,32 @@ import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from msgspec import convert
+from msgspec import UNSET
 
 from applyrate.store import Store
 from applyrate.usage import (
     Applied,
     Available,
     ConversationFacts,
-    Invocation,
+    RecordedReply,
     Recording,
     Reply,
     ResourceType,
     UsageKind,
     Window,
 )
+from tests.contract.draws import (
+    DAY,
+    NAMES,
+    ORGS,
+    facts,
+    orgs,
+    recordings,
+    resource_types,
+    sessions,
+    windows,
+)
 from tests.contract.oracle import Oracle
-
-DAY = datetime(2026, 3, 1, tzinfo=UTC)
-ORGS = ["acme", "globex"]
-NAMES = ["lookup_order", "a/b c?d%2F", "退款🙂", "."]
-SESSIONS = ["s_1", "s/2 🙂", "S", "s"]
-CALLS = ["0", "call_1", "call_2"]
-# Around midnight, and the very same instants again and again, so that ties and edges are met.
-INSTANTS = [
-    DAY + timedelta(days=day, microseconds=offset)
-    for day in (0, 1, 2, 40)
-    for offset in (0, 1, 3_600_000_000, 43_200_000_000, 86_399_999_999)
-]
-
-instants = st.sampled_from(INSTANTS) | st.integers(-3 * 86_400_000_000, 44 * 86_400_000_000).map(
-    lambda offset: DAY + timedelta(microseconds=offset)
-)
-windows = st.tuples(st.none() | instants, st.none() | instants).map(
-    lambda bounds: Window(*(sorted(bounds) if None not in bounds else bounds))  # type: ignore[type-var]
-)
-names = st.lists(st.sampled_from(NAMES), max_size=3)
-invocations = st.lists(
-    st.sampled_from(NAMES)
-    | st.builds(Invocation, id=st.sampled_from(NAMES), call_id=st.sampled_from(CALLS)),
-    max_size=4,
-)
-replies = st.builds(
-    Reply,
-    reply_id=st.integers(0, 25).map("r_{}".format) | st.sampled_from(NAMES),
-    session_id=st.sampled_from(SESSIONS),
-    replied_at=instants,
-    available=st.builds(Available, instruction=names, knowledge=names, action=names),
-    applied=st.builds(Applied, instruction=names, knowledge=names, action=invocations),
-    ticket_number=st.none() | st.integers(0, 3),
-    last_message=st.none() | st.sampled_from(["", "Hello.", "Bonjour 🙂"]),
-)
-sessions = st.sampled_from([*SESSIONS, "s_of_no_reply"])
-facts: st.SearchStrategy[ConversationFacts] = st.fixed_dictionaries(
-    {},
-    optional={
-        "ticket_number": st.none() | st.integers(0, 2**53 - 1),
-        "last_message": st.none() | st.text(max_size=5),
-        "handed_off_at": st.none() | instants,
-        "status": st.none() | st.just("resolved"),
-        "csat": st.none() | st.floats(1, 5),
-    },
-).map(lambda named: convert(named, ConversationFacts))
 
 
 def all_pages(ask: Any, limit: int) -> list[Any]:
@@ -102,53 +67,50 @@ class StoreMachine(RuleBasedStateMachine):
         self.oracle = Oracle()
         self.sent: list[tuple[str, Reply]] = []
 
-    def _record(self, org: str, batch: list[Reply]) -> None:
-        (receipt,) = self.store.record([Recording(org, batch)])
-        refused = [refusal.index for refusal in receipt.refused]
-        assert (receipt.accepted, receipt.duplicates, refused) == self.oracle.record(org, batch)
-        self.sent += [(org, reply) for reply in batch]
+    def _record(self, *recordings: Recording) -> None:
+        for receipt, recording in zip(self.store.record(recordings), recordings, strict=True):
+            refused = [refusal.index for refusal in receipt.refused]
+            taken = (receipt.accepted, receipt.duplicates, refused)
+            assert taken == self.oracle.record(recording)
+            self.sent += [(recording.org, reply) for reply in recording.replies]
 
-    @initialize(batch=st.lists(replies, min_size=3, max_size=12))
-    def begin(self, batch: list[Reply]) -> None:
-        self._record(ORGS[0], batch)
+    @initialize(recording=recordings(st.just(ORGS[0]), min_size=3, max_size=12))
+    def begin(self, recording: Recording) -> None:
+        self._record(recording)
 
-    @rule(org=st.sampled_from(ORGS), batch=st.lists(replies, max_size=8))
-    def record(self, org: str, batch: list[Reply]) -> None:
-        self._record(org, batch)
+    @rule(recording=recordings(orgs, max_size=8))
+    def record(self, recording: Recording) -> None:
+        self._record(recording)
 
-    @rule(
-        batches=st.lists(
-            st.tuples(st.sampled_from(ORGS), st.lists(replies, max_size=3)), max_size=3
-        )
-    )
-    def record_together(self, batches: list[tuple[str, list[Reply]]]) -> None:
-        receipts = self.store.record([Recording(org, batch) for org, batch in batches])
-        for receipt, (org, batch) in zip(receipts, batches, strict=True):
-            expected = self.oracle.record(org, batch)
-            assert (receipt.accepted, receipt.duplicates, len(receipt.refused)) == (
-                *expected[:2],
-                len(expected[2]),
-            )
-            self.sent += [(org, reply) for reply in batch]
+    @rule(together=st.lists(recordings(orgs, max_size=3), max_size=3))
+    def record_together(self, together: list[Recording]) -> None:
+        self._record(*together)
 
-    @rule(data=st.data())
-    def send_again(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), reports=st.frozensets(resource_types, max_size=1))
+    def send_again(self, data: st.DataObject, reports: frozenset[ResourceType]) -> None:
         """In another order, and cut elsewhere."""
         assume(self.sent)
         again = data.draw(st.permutations(self.sent))
         cut = data.draw(st.integers(0, len(again)))
         for part in (again[:cut], again[cut:]):
             for org in ORGS:
-                self._record(org, [reply for to, reply in part if to == org])
+                batch = [reply for to, reply in part if to == org]
+                self._record(Recording(org, batch, reports=reports))
                 del self.sent[len(again) :]
 
-    @rule(org=st.sampled_from(ORGS), known=st.dictionaries(sessions, facts, max_size=4))
+    @rule(org=orgs, known=st.dictionaries(sessions, facts, max_size=4))
     def set_conversations(self, org: str, known: dict[str, ConversationFacts]) -> None:
         self.store.set_conversations(org, known)
         for session_id, named in known.items():
             self.oracle.set_conversation(org, session_id, named)
 
-    @rule(org=st.sampled_from(ORGS), window=windows, limit=st.integers(1, 4))
+    @rule(org=orgs)
+    def ask_what_is_recorded(self, org: str) -> None:
+        assert self.store.applied_signal(org) == self.oracle.applied_signal(org)
+        reply_ids = ["never", *dict.fromkeys(reply.reply_id for _, reply in self.sent)]
+        assert self.store.replies(org, reply_ids) == self.oracle.recorded(org, reply_ids)
+
+    @rule(org=orgs, window=windows, limit=st.integers(1, 4))
     def ask_everything(self, org: str, window: Window, limit: int) -> None:
         for resource_type in ResourceType:
             listed = all_pages(partial(self.store.resources, org, resource_type, window), limit)
@@ -230,7 +192,7 @@ class StoreContract:
         ]
         for start in range(0, len(batch), 1_000):
             store.record([Recording("acme", batch[start : start + 1_000])])
-        oracle.record("acme", batch)
+        oracle.record(Recording("acme", batch))
         for number in range(0, 900, 7):
             handed_off = ConversationFacts(handed_off_at=DAY)
             store.set_conversations("acme", {f"s_{number}": handed_off})
@@ -277,3 +239,65 @@ class StoreContract:
         assert "'s_1'" in receipt.refused[0].message
         assert receipt.refused[0].reply_id == "r_1"
         assert store.resources("acme", ResourceType.ACTION, Window(), limit=5).items == []
+
+    def test_what_the_first_record_of_a_reply_fixed_is_told(self, store: Store) -> None:
+        store.record([Recording("acme", [Reply("r 🙂", "s_1", DAY), Reply("r_2", "s_2", DAY)])])
+        store.record([Recording("acme", [Reply("r_2", "s_3", DAY)])])
+        assert store.replies("acme", ["r 🙂", "r_2", "r_3"]) == {
+            "r 🙂": RecordedReply("s_1", DAY),
+            "r_2": RecordedReply("s_2", DAY),
+        }
+        assert store.replies("globex", ["r_2"]) == store.replies("acme", []) == {}
+
+    def test_a_resource_keeps_the_first_name_that_came_with_a_usage(self, store: Store) -> None:
+        used = Reply("r_1", "s_1", DAY, available=Available(instruction=["i_1", "i_2"]))
+        for names in ({"i_1": "First", "i_3": "Of none"}, {"i_1": "Second", "i_2": ""}):
+            store.record([Recording("acme", [used], names={ResourceType.INSTRUCTION: names})])
+        page = store.resources("acme", ResourceType.INSTRUCTION, Window(), limit=5)
+        assert [(row.resource_id, row.name) for row in page.items] == [
+            ("i_1", "First"),
+            ("i_2", UNSET),
+        ]
+        late = Reply("r_2", "s_1", DAY, available=Available(instruction=["i_3", "i_4"]))
+        names = {"i_1": "Late", "i_3": "Used at last"}
+        store.record([Recording("acme", [late], names={ResourceType.INSTRUCTION: names})])
+        page = store.resources("acme", ResourceType.INSTRUCTION, Window(), limit=5)
+        assert [row.name for row in page.items] == ["First", UNSET, "Used at last", UNSET]
+
+    def test_a_type_has_a_signal_once_it_can_be_reported_or_is_applied(self, store: Store) -> None:
+        actions = frozenset({ResourceType.ACTION})
+        assert store.applied_signal("acme") == frozenset()
+        store.record([Recording("acme", [])])
+        store.record([Recording("globex", [Reply("r_1", "s_1", DAY)])])
+        assert store.applied_signal("acme") == frozenset()
+        assert store.applied_signal("globex") == frozenset(ResourceType)
+        offered = Reply("r_1", "s_1", DAY, available=Available(knowledge=["kb_1"]))
+        store.record([Recording("acme", [offered], reports=actions)])
+        refused = Reply("r_1", "s_2", DAY)
+        store.record([Recording("acme", [refused])])
+        assert store.applied_signal("acme") == actions
+        cited = Reply("r_2", "s_1", DAY, applied=Applied(knowledge=["kb_1"]))
+        store.record([Recording("acme", [cited], reports=frozenset())])
+        assert store.applied_signal("acme") == actions | {ResourceType.KNOWLEDGE}
+
+    def test_a_handoff_that_came_with_replies_gives_way_for_good_to_what_is_set(
+        self, store: Store
+    ) -> None:
+        used = Reply("r_1", "s_1", DAY, applied=Applied(action=["lookup"]))
+
+        def handoff_count() -> int:
+            page = store.resources("acme", ResourceType.ACTION, Window(), limit=5)
+            return page.items[0].handoff_count
+
+        brought = Recording("acme", [used], handed_off={"s_1": DAY})
+        store.record([brought])
+        assert handoff_count() == 1
+        store.set_conversations("acme", {"s_1": ConversationFacts(status="resolved")})
+        assert handoff_count() == 1
+        store.set_conversations("acme", {"s_1": ConversationFacts(handed_off_at=None)})
+        assert handoff_count() == 0
+        store.record([brought])
+        assert handoff_count() == 0
+        store.set_conversations("acme", {"s_1": ConversationFacts(handed_off_at=DAY)})
+        assert handoff_count() == 1
+        assert list(store.check()) == []

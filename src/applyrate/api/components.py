@@ -12,10 +12,24 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from applyrate.api.health import Health
-from applyrate.api.keys import IssuedKey, KeyList, NewKey
-from applyrate.api.recording import RecordingReceipt
-from applyrate.api.resource_usage import ConversationUsageList, ResourceUsageList
+from applyrate.answers import (
+    CandidateAttribute,
+    ConversationUsageList,
+    Health,
+    IssuedKey,
+    KeyList,
+    NewKey,
+    RecordingReceipt,
+    ResourceUsageList,
+    UnattributedList,
+    UnattributedTraces,
+)
+from applyrate.api.otlp_answers import (
+    ExportFailure,
+    ExportReceipt,
+    ExportRequest,
+    PartialSuccess,
+)
 from applyrate.errors import ErrorBody
 from applyrate.intake.replies import Rejection
 from applyrate.keys import SCOPES, ApiKey
@@ -74,9 +88,21 @@ _COMPONENTS: Final[Mapping[type[Struct], str]] = {
     ApiKey: "KeyDto",
     IssuedKey: "IssuedKeyDto",
     KeyList: "KeyListDto",
+    UnattributedList: "UnattributedListDto",
+    UnattributedTraces: "UnattributedTracesDto",
+    CandidateAttribute: "CandidateAttributeDto",
     Health: "HealthDto",
     ErrorBody: "ErrorDto",
+    ExportRequest: "ExportTraceServiceRequest",
+    ExportReceipt: "ExportTraceServiceResponse",
+    PartialSuccess: "ExportTracePartialSuccess",
+    ExportFailure: "Status",
 }
+
+_OPENTELEMETRYS: Final = {
+    _COMPONENTS[kind] for kind in (ExportRequest, ExportReceipt, PartialSuccess, ExportFailure)
+}
+"""In these a reader passes over what it does not know."""
 
 _FIELDS: Final[Mapping[str, str]] = {
     "session_count": "Distinct conversations that used (applied) the resource.",
@@ -90,6 +116,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "resource_id": "Which resource.",
     "items": "The rows.",
     "next": "The cursor of the next page; null on the last one.",
+    "applied_signal": "Whether any sender is able to report that one of the type was applied.",
     "reply_id": "Which reply: the sender's own id of it, sent again when the reply is.",
     "session_id": "Which conversation.",
     "reply_count": "How many of the conversation's replies used the resource.",
@@ -107,7 +134,7 @@ _FIELDS: Final[Mapping[str, str]] = {
     "rejected": "Replies that were not taken, and why.",
     "index": "Which reply of the request, counted from 0.",
     "message": "Why, in a sentence that names the input and the rule.",
-    "name": "What the key is for.",
+    "name": "By what a person recognises it.",
     "scopes": "What the key opens; null for everything.",
     "expires_at": "From when on it opens nothing; null for never.",
     "key": "The key. It is shown this once.",
@@ -116,6 +143,24 @@ _FIELDS: Final[Mapping[str, str]] = {
     "hint": "Its last four characters.",
     "created_at": "When it was made.",
     "revoked_at": "When it was revoked; null while it was not.",
+    "service": "The `service.name` of what emitted the traces.",
+    "trace_count": "In how many traces.",
+    "first_at": "When the earliest of them started.",
+    "last_at": "When the latest of them ended.",
+    "missing": "What they lack: `conversation`, `reply`.",
+    "problem": "What else is wrong, in a sentence; null for nothing.",
+    "dialects": "The conventions that found something in them.",
+    "attributes": "Those that might hold the conversation, the most promising first.",
+    "examples": "Some of its values, the newest first.",
+    "newest_trace_id": "The trace that came last.",
+    "mapped_attributes": "Attributes that the organization mapped to its conversations.",
+    "waiting_count": "Traces that are still to be looked at.",
+    "excluded_count": "Traces that the settings exclude.",
+    "resourceSpans": "Spans by what emitted them, as OpenTelemetry's own page on OTLP says.",
+    "partialSuccess": "There only if spans were refused.",
+    "rejectedSpans": "How many spans were refused for good.",
+    "errorMessage": "Why, for the first of them.",
+    "code": "The canonical code, such as 3 for an invalid argument.",
 }
 
 _ERROR: Final = {
@@ -143,7 +188,7 @@ def _reachable(schemas: Mapping[str, Json], names: Iterable[str]) -> set[str]:
 
 
 def _tidy(component: str, schema: Json, *, is_answer: bool) -> Json:
-    """A generated schema with our prose; an answer always has every field, and no other."""
+    """A generated schema with our prose; an answer has every field it can, and no other."""
     properties = {
         name: _field(name, inner, as_published=component.startswith("Public"))
         for name, inner in schema["properties"].items()
@@ -152,9 +197,11 @@ def _tidy(component: str, schema: Json, *, is_answer: bool) -> Json:
         "type": "object",
         "description": _prose(schema["description"]),
         "properties": properties,
-        "required": list(properties) if is_answer else schema["required"],
+        "required": _always_there(schema) if is_answer else schema["required"],
         "additionalProperties": False,
     }
+    if component in _OPENTELEMETRYS:
+        del tidy["additionalProperties"]
     if component == _COMPONENTS[UsageSummary]:
         tidy = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -165,6 +212,16 @@ def _tidy(component: str, schema: Json, *, is_answer: bool) -> Json:
         for inner in properties.values():
             inner.pop("default", None)
     return tidy
+
+
+def _always_there(schema: Json) -> list[str]:
+    """The fields that an answer never lacks: all but those without a value of their own (UNSET)."""
+    required = schema["required"]
+    return [
+        name
+        for name, inner in schema["properties"].items()
+        if name in required or "default" in inner
+    ]
 
 
 def _prose(docstring: str) -> str:

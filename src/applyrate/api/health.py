@@ -1,18 +1,11 @@
 """Whether the service is alive."""
 
 from http import HTTPStatus
-from typing import Literal
 
 from litestar import get
-from msgspec import Struct
 
+from applyrate.answers import Health
 from applyrate.api.operations import OPERATION, Operation
-
-
-class Health(Struct, frozen=True):
-    """The service answers."""
-
-    status: Literal["ok"] = "ok"
 
 
 @get(

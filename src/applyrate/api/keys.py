@@ -1,15 +1,14 @@
 """API keys: made, listed and revoked by whoever holds the scopes of the organization."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import delete, get, post
-from msgspec import Meta, Struct
 
+from applyrate.answers import IssuedKey, KeyList, NewKey
 from applyrate.api.bodies import read_json
 from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import KEY_ID
@@ -18,27 +17,6 @@ from applyrate.errors import InvalidInput, NotFound, Unavailable
 from applyrate.intake.decoding import decode, shown
 from applyrate.keys import SCOPES, ApiKey, checked_scopes, digest, issue_key
 from applyrate.usage import utc
-
-
-class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """The key that is wanted. Without ``scopes`` it has full access; ``expires_at`` is optional."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-    scopes: Annotated[list[str], Meta(min_length=1)] | None = None
-    expires_at: datetime | None = None
-
-
-class IssuedKey(ApiKey, frozen=True, kw_only=True):
-    """A new key, shown this once as ``key``, with what is kept of it."""
-
-    key: str
-
-
-class KeyList(Struct, frozen=True):
-    """The organization's keys, oldest first, revoked ones too."""
-
-    items: Sequence[ApiKey]
-
 
 _KEY_EXAMPLE: Final = {
     "key_id": "key_9f2c4e1ab03d5c77",

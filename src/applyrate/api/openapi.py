@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
+from applyrate.api.bodies import JSON, NDJSON, PROTOBUF
 from applyrate.api.components import Json, describe_components, reference
 from applyrate.api.operations import OPERATION, Operation, Parameter
-from applyrate.errors import ErrorBody
 
 
 def describe(routes: Sequence[HTTPRouteHandler]) -> Json:
@@ -74,8 +74,9 @@ recorded shows in the next answer. Times are UTC; a window is half open, from â‰
 
 Every request but the public ones carries `Authorization: Bearer <key>`, an API key or a JSON Web
 Token with the claims `org`, `scope` and `exp`. Its key allows it 100 requests a minute, and 1000 to
-`POST /replies`, unless the service is set otherwise; `RateLimit` says what is left. Every answer
-carries `X-Request-Id`, the request's own where it sent a sane one. Every error has one body."""
+`POST /replies` and `POST /v1/traces` together, unless the service is set otherwise; `RateLimit`
+says what is left. Every answer carries `X-Request-Id`, the request's own where it sent a sane one.
+Every error has one body, but for those of `POST /v1/traces`, which are OpenTelemetry's."""
 
 _TAGS: Final = {
     "Resource usage": "How often actions, instructions and knowledge items are used, and where.",
@@ -103,7 +104,7 @@ def _operation(operation: Operation) -> Json:
     described["responses"] = {str(operation.status.value): _answer(operation)} | {
         str(status.value): {
             "description": f"{status.phrase}. {_FAILURES[status]}",
-            "content": {"application/json": {"schema": reference(ErrorBody)}},
+            "content": _contents(operation, {"schema": reference(operation.failure)}),
         }
         for status in failures
     }
@@ -136,23 +137,28 @@ def _parameter(parameter: Parameter) -> Json:
 def _request_body(operation: Operation) -> Json:
     assert operation.body is not None  # noqa: S101 (whoever calls has looked)
     one = reference(operation.body)
-    if len(operation.media_types) == 1:
-        content = {
-            operation.media_types[0]: {"schema": one, "example": operation.body_example},
-        }
-    else:
-        json, ndjson = operation.media_types
-        content = {
-            json: {
-                "schema": {"anyOf": [one, {"type": "array", "items": one}]},
-                "example": operation.body_example,
-            },
-            ndjson: {
-                "schema": {"type": "string", "description": "One object on each line."},
-                "example": msgspec.json.encode(operation.body_example).decode() + "\n",
-            },
-        }
+    if NDJSON not in operation.media_types:
+        example = {"schema": one, "example": operation.body_example}
+        return {"required": True, "content": _contents(operation, example)}
+    content = {
+        JSON: {
+            "schema": {"anyOf": [one, {"type": "array", "items": one}]},
+            "example": operation.body_example,
+        },
+        NDJSON: {
+            "schema": {"type": "string", "description": "One object on each line."},
+            "example": msgspec.json.encode(operation.body_example).decode() + "\n",
+        },
+    }
     return {"required": True, "content": content}
+
+
+def _contents(operation: Operation, in_json: Json) -> Json:
+    """A body by its media types: JSON, and protobuf where the operation speaks it."""
+    if PROTOBUF not in operation.media_types:
+        return {JSON: in_json}
+    message = {"type": "string", "format": "binary", "description": "The same as a message."}
+    return {JSON: in_json, PROTOBUF: {"schema": message}}
 
 
 def _answer(operation: Operation) -> Json:
@@ -161,5 +167,5 @@ def _answer(operation: Operation) -> Json:
         content: Json = {"schema": reference(operation.answer)}
         if not operation.as_published:
             content["example"] = operation.example
-        answer["content"] = {"application/json": content}
+        answer["content"] = _contents(operation, content)
     return answer

@@ -1,13 +1,13 @@
 """Recording: replies in any number, and what is known of a conversation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final
 
 from litestar import post, put
-from msgspec import Struct
 
+from applyrate.answers import RecordingReceipt
 from applyrate.api.bodies import JSON, NDJSON, media_type, read_all, read_json, read_pieces
 from applyrate.api.limits import Rate
 from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
@@ -32,18 +32,6 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 MAX_LISTED_REJECTIONS: Final = 1000
 
 _DECODED_IN_ONE_TURN: Final = 100
-
-
-class RecordingReceipt(Struct, frozen=True):
-    """What became of the replies of a request; those accepted and duplicates are on disk.
-
-    ``accepted`` brought something new, ``duplicates`` were known to the last usage. The three
-    together are all that was sent; of more than 1000 rejections the last entry tells the number.
-    """
-
-    accepted: int
-    duplicates: int
-    rejected: Sequence[Rejection]
 
 
 @post(

@@ -1,14 +1,14 @@
 """Counting: the three questions about the usage of resources."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Final, TypeVar
 
 from litestar import get
-from msgspec import Struct
 
+from applyrate.answers import ConversationUsageList, ResourceUsageList
 from applyrate.api.cursors import Question
 from applyrate.api.operations import EVERY_KEY, OPERATION, READ_SCOPES, Operation
 from applyrate.api.parameters import (
@@ -26,30 +26,14 @@ from applyrate.api.request import Request
 from applyrate.errors import InvalidInput
 from applyrate.usage import (
     ConversationPosition,
-    ConversationUsage,
     ResourcePosition,
     ResourceType,
-    ResourceUsage,
     UsageKind,
     UsageSummary,
     Window,
 )
 
 T = TypeVar("T")
-
-
-class ResourceUsageList(Struct, frozen=True):
-    """A page of a type's resources, most recent use first; ``next`` is null on the last one."""
-
-    items: Sequence[ResourceUsage]
-    next: str | None
-
-
-class ConversationUsageList(Struct, frozen=True):
-    """A page of the conversations that used a resource, newest first; null ``next`` ends it."""
-
-    items: Sequence[ConversationUsage]
-    next: str | None
 
 
 _SCOPES_TOLD: Final = (
@@ -106,15 +90,26 @@ async def get_summary(request: Request) -> UsageSummary:
             description=(
                 "Every resource of the type that was available or applied inside the window, with"
                 " its counts, the most recently applied first. `handoff_count`: of the"
-                " conversations that applied it, how many were handed off to a person."
+                " conversations that applied it, how many were handed off to a person. `name`,"
+                " where one is known, is what a person recognises it by."
+                "\n\n`applied_signal` is false where no sender is able to report that a resource of"
+                " this type was applied: then its zeros do not mean that none was."
                 f"\n\n{_SCOPES_TOLD}"
             ),
             parameters=(CURSOR, LIMIT, FROM, TO, RESOURCE_TYPE),
             answer=ResourceUsageList,
             answer_description="A page of resources.",
             example={
-                "items": [{"resource_id": "ins_refund", **_COUNTS_EXAMPLE, "handoff_count": 17}],
+                "items": [
+                    {
+                        "resource_id": "ins_refund",
+                        "name": "Refunds",
+                        **_COUNTS_EXAMPLE,
+                        "handoff_count": 17,
+                    }
+                ],
                 "next": "kNk3rVd0mJOWr2luc190b25lwg",
+                "applied_signal": True,
             },
             errors=(HTTPStatus.BAD_REQUEST, *EVERY_KEY),
         )
@@ -126,18 +121,17 @@ async def list_resources(request: Request) -> ResourceUsageList:
     query = request.query_texts("from", "to", "limit", "cursor")
     window = _window(query)
     question = Question("resources", resource_type, window=window)
-    page = await _in_thread(
-        request,
-        partial(
-            request.services.store.resources,
-            request.caller.org,
-            resource_type,
-            window,
-            limit=_limit(query.get("limit")),
-            after=question.position(query.get("cursor"), ResourcePosition),
-        ),
-    )
-    return ResourceUsageList(page.items, question.cursor(page.next))
+    limit = _limit(query.get("limit"))
+    after = question.position(query.get("cursor"), ResourcePosition)
+    store, org = request.services.store, request.caller.org
+
+    def answer() -> ResourceUsageList:
+        page = store.resources(org, resource_type, window, limit=limit, after=after)
+        # Asked last: a signal never goes away, so an application on the page always has one.
+        applied_signal = resource_type in store.applied_signal(org)
+        return ResourceUsageList(page.items, question.cursor(page.next), applied_signal)
+
+    return await _in_thread(request, answer)
 
 
 @get(

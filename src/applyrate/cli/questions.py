@@ -1,13 +1,13 @@
 """``applyrate summary``, ``list`` and ``conversations``: the API's three questions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import typer
-from msgspec import Struct
 
+from applyrate.answers import ConversationUsageList, ResourceUsageList
 from applyrate.api.cursors import Question
 from applyrate.cli.failures import reporting_failure
 from applyrate.cli.options import (
@@ -32,19 +32,13 @@ from applyrate.usage import (
     ConversationPosition,
     Page,
     ResourcePosition,
+    ResourceType,
     UsageKind,
     Window,
 )
 
 Item = TypeVar("Item")
 Position = TypeVar("Position", ResourcePosition, ConversationPosition)
-
-
-class Rows(Struct, Generic[Item], frozen=True):
-    """A page as the API answers it: ``next`` is null at the end."""
-
-    items: Sequence[Item]
-    next: str | None
 
 
 @reporting_failure
@@ -62,6 +56,7 @@ def summary(
     window = Window.parse(from_, to)
     with opened_existing(data) as store:
         counts = store.summary(org, resource_type, resource_id, window)
+        applied_signal = resource_type in store.applied_signal(org)
     if as_json:
         print_json(counts)
         return
@@ -69,7 +64,11 @@ def summary(
 
     _print_title(f"{resource_type} ", resource_id, org, window)
     stdout().print()
-    stdout().print(summary_view(resource_type, counts, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    stdout().print(summary_view(resource_type, counts, now, applied_signal=applied_signal))
+    if not applied_signal:
+        stdout().print()
+        _print_no_signal(resource_type)
 
 
 @reporting_failure
@@ -91,19 +90,22 @@ def list_resources(
     after = question.position(cursor, ResourcePosition)
     with opened_existing(data) as store:
         ask = partial(store.resources, org, resource_type, window)
-        rows = _ask(ask, question, after, limit=limit, show_all=show_all)
+        items, cursor = _ask(ask, question, after, limit=limit, show_all=show_all)
+        answer = ResourceUsageList(items, cursor, resource_type in store.applied_signal(org))
     if as_json:
-        print_json(rows)
+        print_json(answer)
         return
     _print_title(f"every {resource_type}", "", org, window)
-    if not rows.items:
+    if not items:
         stdout().print("Nothing is recorded here.")
         return
     from applyrate.cli.tables import resources_table
 
     console = stdout()
-    console.print(resources_table(resource_type, rows.items, datetime.now(UTC), console.width))
-    _print_more(rows)
+    console.print(resources_table(resource_type, answer, datetime.now(UTC), console.width))
+    _print_more(cursor)
+    if not answer.applied_signal:
+        _print_no_signal(resource_type)
 
 
 @reporting_failure
@@ -129,19 +131,19 @@ def list_conversations(
     after = question.position(cursor, ConversationPosition)
     with opened_existing(data) as store:
         ask = partial(store.conversations, org, resource_type, resource_id, window, kind=usage)
-        rows = _ask(ask, question, after, limit=limit, show_all=show_all)
+        items, cursor = _ask(ask, question, after, limit=limit, show_all=show_all)
     if as_json:
-        print_json(rows)
+        print_json(ConversationUsageList(items, cursor))
         return
     _print_title(f"conversations with {usage} {resource_type} ", resource_id, org, window)
-    if not rows.items:
+    if not items:
         stdout().print("Nothing is recorded here.")
         return
     from applyrate.cli.tables import conversations_table
 
     console = stdout()
-    console.print(conversations_table(rows.items, datetime.now(UTC), console.width))
-    _print_more(rows)
+    console.print(conversations_table(items, datetime.now(UTC), console.width))
+    _print_more(cursor)
 
 
 def _ask(
@@ -151,14 +153,14 @@ def _ask(
     *,
     limit: int,
     show_all: bool,
-) -> Rows[Item]:
-    """One page, or every page from there on as one."""
+) -> tuple[list[Item], str | None]:
+    """One page, or every page from there on as one; and the cursor to go on from."""
     page = ask(limit=MAX_LIMIT if show_all else limit, after=after)
     items = list(page.items)
     while show_all and page.next is not None:
         page = ask(limit=MAX_LIMIT, after=page.next)
         items += page.items
-    return Rows(items, question.cursor(page.next))
+    return items, question.cursor(page.next)
 
 
 def _print_title(words: str, resource_id: str, org: str, window: Window) -> None:
@@ -168,6 +170,22 @@ def _print_title(words: str, resource_id: str, org: str, window: Window) -> None
     stdout().print(Text.assemble(words, (resource_id, "bold cyan"), (asked, "dim")))
 
 
-def _print_more(rows: Rows[Item]) -> None:
-    if rows.next is not None:
-        stdout().print(f"[dim]There are more: --all, or --cursor {rows.next}[/]", soft_wrap=True)
+def _print_more(cursor: str | None) -> None:
+    if cursor is not None:
+        stdout().print(f"[dim]There are more: --all, or --cursor {cursor}[/]", soft_wrap=True)
+
+
+_NOUNS: Final = {
+    ResourceType.ACTION: "actions",
+    ResourceType.INSTRUCTION: "instructions",
+    ResourceType.KNOWLEDGE: "knowledge items",
+}
+
+
+def _print_no_signal(resource_type: ResourceType) -> None:
+    """Say why nothing is known of what was applied, and what would tell it."""
+    stdout().print(
+        f"[dim]No signal: no source that reports here can tell which {_NOUNS[resource_type]} were"
+        " applied; POST /replies can, and so can the span attribute"
+        f" applyrate.applied.{resource_type}.[/]"
+    )

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec import UNSET
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from applyrate.answers import CandidateAttribute, ResourceUsageList, UnattributedTraces
 from applyrate.cli.terminal import NOTHING, show_age, show_count, show_share, show_time
 from applyrate.keys import ApiKey
 from applyrate.usage import ConversationUsage, ResourceType, ResourceUsage, UsageSummary
@@ -17,22 +19,25 @@ _WIDE: Final = 110
 """From this many columns on there is room for what is only good to know."""
 
 _BAR_CELLS: Final = 10
+_CANDIDATES: Final = 4
+_WIDE_CANDIDATES: Final = 8
 
 
 def summary_view(
-    resource_type: ResourceType, summary: UsageSummary, now: datetime
+    resource_type: ResourceType, summary: UsageSummary, now: datetime, *, applied_signal: bool
 ) -> RenderableType:
-    """One resource's counts, a line each."""
+    """One resource's counts, a line each; without a signal none of what was applied."""
     is_action = resource_type is ResourceType.ACTION
     counts = Table.grid(padding=(0, 3, 0, 0))
     counts.add_column(style="dim")
     counts.add_column(justify="right")
     counts.add_column(justify="right")
-    counts.add_row(
-        "applied",
-        show_count(summary.applied_sessions, "conversation"),
-        show_count(summary.applied_replies, "invocation" if is_action else "reply"),
-    )
+    if applied_signal:
+        counts.add_row(
+            "applied",
+            show_count(summary.applied_sessions, "conversation"),
+            show_count(summary.applied_replies, "invocation" if is_action else "reply"),
+        )
     counts.add_row(
         "available",
         show_count(summary.available_sessions, "conversation"),
@@ -41,6 +46,9 @@ def summary_view(
     facts = Table.grid(padding=(0, 3, 0, 0))
     facts.add_column(style="dim", min_width=len("available"))
     facts.add_column()
+    if not applied_signal:
+        facts.add_row("applied", _no_signal())
+        return Group(facts, counts)
     if not is_action:
         facts.add_row("rate", _rate(summary, bar_cells=2 * _BAR_CELLS))
     facts.add_row("first", _time(summary.first_used_at, now))
@@ -49,12 +57,12 @@ def summary_view(
 
 
 def resources_table(
-    resource_type: ResourceType, items: Sequence[ResourceUsage], now: datetime, width: int
+    resource_type: ResourceType, listed: ResourceUsageList, now: datetime, width: int
 ) -> Table:
-    """One row a resource, in the order of the list."""
+    """One row a resource, in the order of the list, its name below its id."""
     is_action, is_wide = resource_type is ResourceType.ACTION, width >= _WIDE
     table = _table()
-    table.add_column(resource_type, overflow="fold", style="cyan", ratio=1)
+    table.add_column(resource_type, overflow="fold", ratio=1)
     if not is_action:
         table.add_column("apply-rate" if is_wide else "apply-\nrate", justify="right", no_wrap=True)
     table.add_column("invoked" if is_action else "applied", justify="right")
@@ -64,18 +72,27 @@ def resources_table(
         table.add_column("conver-\nsations", justify="right")
         table.add_column("handed\noff", justify="right", no_wrap=True)
     table.add_column("last\napplied", justify="right", no_wrap=True)
-    for item in items:
-        cells: list[RenderableType] = [Text(item.resource_id)]
+    unknown = Text(NOTHING, style="dim")
+    has_signal = listed.applied_signal
+    for item in listed.items:
+        cells: list[RenderableType] = [_named(item)]
         if not is_action:
-            cells.append(_rate(item, bar_cells=_BAR_CELLS if is_wide else 0))
-        cells.append(f"{item.applied_replies:,}")
+            bar_cells = _BAR_CELLS if is_wide else 0
+            cells.append(_rate(item, bar_cells=bar_cells) if has_signal else _no_signal())
+        cells.append(f"{item.applied_replies:,}" if has_signal else unknown)
         if not is_action or is_wide:
             cells.append(f"{item.available_replies:,}")
         if is_action or is_wide:
-            cells += [f"{item.applied_sessions:,}", _handed_off(item)]
-        cells.append(_age(item.last_used_at, now))
+            cells.append(f"{item.applied_sessions:,}" if has_signal else unknown)
+            cells.append(_handed_off(item) if has_signal else unknown)
+        cells.append(_age(item.last_used_at, now) if has_signal else unknown)
         table.add_row(*cells)
     return table
+
+
+def _named(item: ResourceUsage) -> RenderableType:
+    resource_id = Text(item.resource_id, style="cyan")
+    return resource_id if item.name is UNSET else Group(resource_id, _on_one_line(item.name))
 
 
 def conversations_table(items: Sequence[ConversationUsage], now: datetime, width: int) -> Table:
@@ -93,8 +110,7 @@ def conversations_table(items: Sequence[ConversationUsage], now: datetime, width
     table.add_column("last\nused", justify="right", no_wrap=True)
     for item in items:
         session_id = Text(item.session_id, style="cyan")
-        message = Text(" ".join((item.last_message or NOTHING).split()), style="dim")
-        message.no_wrap, message.overflow = True, "ellipsis"
+        message = _on_one_line(item.last_message or NOTHING)
         first = (session_id, message) if is_wide else (Group(session_id, message),)
         ticket = NOTHING if item.ticket_number is None else str(item.ticket_number)
         table.add_row(*first, f"{item.reply_count:,}", ticket, _age(item.last_used_at, now))
@@ -123,6 +139,29 @@ def keys_table(keys: Sequence[ApiKey], now: datetime) -> Table:
     return table
 
 
+def unattributed_table(items: Sequence[UnattributedTraces], now: datetime, width: int) -> Table:
+    """One row for each service and reason, the most traces first."""
+    table = _table()
+    table.add_column("service\nand what is missing", overflow="fold", ratio=2)
+    table.add_column("traces", justify="right")
+    table.add_column("last", justify="right", no_wrap=True)
+    table.add_column("attributes\nthat may be the conversation", overflow="fold", ratio=3)
+    candidates = _WIDE_CANDIDATES if width >= _WIDE else _CANDIDATES
+    for item in items:
+        reason = item.problem or ", ".join(f"no {name}" for name in item.missing)
+        table.add_row(
+            Group(Text(item.service or NOTHING, style="cyan"), Text(reason, style="red")),
+            f"{item.trace_count:,}",
+            show_age(item.last_at, now),
+            Group(*(_candidate(one) for one in item.attributes[:candidates])),
+        )
+    return table
+
+
+def _candidate(attribute: CandidateAttribute) -> Text:
+    return Text.assemble((attribute.name, "bold"), (f" {', '.join(attribute.examples)}", "dim"))
+
+
 def _table() -> Table:
     return Table(
         box=box.SIMPLE_HEAD,
@@ -133,7 +172,16 @@ def _table() -> Table:
     )
 
 
-def _rate(summary: UsageSummary, *, bar_cells: int) -> Text:
+def _on_one_line(text: str) -> Text:
+    """As much of a text as its column has room for."""
+    return Text(" ".join(text.split()), style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _no_signal() -> Text:
+    return Text("no signal", style="dim")
+
+
+def _rate(summary: UsageSummary | ResourceUsage, *, bar_cells: int) -> Text:
     applied, available = summary.applied_replies, summary.available_replies
     share = show_share(applied, available)
     filled = round(bar_cells * applied / available) if available else 0

@@ -1,6 +1,8 @@
 """The import of a file: lines in, replies recorded in chunks, a count of what became of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -8,10 +10,10 @@ from applyrate.errors import InvalidInput
 from applyrate.intake.lines import Line
 from applyrate.intake.transcripts import Transcript
 from applyrate.store import Store
-from applyrate.usage import ConversationFacts, Recording, Reply
+from applyrate.usage import Recording, ResourceType
 
 CHUNK_REPLIES = 1000
-"""How many replies share one transaction."""
+"""How many replies share one transaction; those of one line are never parted."""
 
 
 class Rejection(Struct, frozen=True):
@@ -56,25 +58,21 @@ def import_lines(
     """
     imported = Imported()
     for chunk in _chunks(_transcripts(lines, read, imported, reject)):
-        recording = Recording(org, [reply for _, reply in chunk.replies])
+        recording = _recording(org, [transcript for _, transcript in chunk])
         receipt = store.record([recording])[0]
-        if chunk.facts:
-            store.set_conversations(org, chunk.facts)
         imported.accepted += receipt.accepted
         imported.duplicates += receipt.duplicates
-        imported.handed_off += len(chunk.facts)
+        imported.handed_off += len(recording.handed_off)
         imported.rejected += len(receipt.refused)
+        line_of = [number for number, transcript in chunk for _ in transcript.replies]
         for refusal in receipt.refused:
-            reject(Rejection(chunk.replies[refusal.index][0], refusal.reply_id, refusal.message))
+            reject(Rejection(line_of[refusal.index], refusal.reply_id, refusal.message))
         yield imported
     yield imported
 
 
-class _Chunk(Struct):
-    """What is recorded together: replies with the numbers of their lines, conversations' facts."""
-
-    replies: Sequence[tuple[int, Reply]]
-    facts: dict[str, ConversationFacts]
+_Chunk: TypeAlias = list[tuple[int, Transcript]]
+"""What is recorded together, with the numbers of the lines."""
 
 
 def _transcripts(
@@ -99,15 +97,31 @@ def _transcripts(
 
 
 def _chunks(transcripts: Iterable[tuple[int, Transcript]]) -> Iterator[_Chunk]:
-    replies: list[tuple[int, Reply]] = []
-    facts: dict[str, ConversationFacts] = {}
+    """The transcripts that have replies, so many together that these fill a transaction."""
+    chunk: _Chunk = []
+    reply_count = 0
     for number, transcript in transcripts:
-        if transcript.facts != ConversationFacts():
-            facts[transcript.session_id] = transcript.facts
-        replies += [(number, reply) for reply in transcript.replies]
-        while len(replies) >= CHUNK_REPLIES:
-            yield _Chunk(replies[:CHUNK_REPLIES], facts)
-            del replies[:CHUNK_REPLIES]
-            facts = {}
-    if replies or facts:
-        yield _Chunk(replies, facts)
+        if transcript.replies:
+            chunk.append((number, transcript))
+            reply_count += len(transcript.replies)
+        if reply_count >= CHUNK_REPLIES:
+            yield chunk
+            chunk, reply_count = [], 0
+    if chunk:
+        yield chunk
+
+
+def _recording(org: str, transcripts: Sequence[Transcript]) -> Recording:
+    names, handed_off = dict[str, str](), dict[str, datetime]()
+    for transcript in transcripts:
+        names |= transcript.instruction_names
+        session_id, at = transcript.session_id, transcript.handed_off_at
+        if at is not None:
+            handed_off[session_id] = min(handed_off.get(session_id, at), at)
+    return Recording(
+        org,
+        [reply for transcript in transcripts for reply in transcript.replies],
+        names={ResourceType.INSTRUCTION: names},
+        reports=frozenset().union(*(transcript.reports for transcript in transcripts)),
+        handed_off=handed_off,
+    )

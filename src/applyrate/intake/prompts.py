@@ -3,25 +3,44 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 _MAX_IDENTIFIER = 512
+_MAX_NAME = 200
 
 
-@lru_cache(maxsize=64)
-def instruction_ids(text: str) -> tuple[str, ...]:
-    """The instructions that a system message names, in its order.
+def instructions(text: str) -> Mapping[str, str]:
+    """The instructions that a system message names, in its order: the id, and a name for a person.
 
     Each markdown heading outside of a fenced code block is one: its id is the heading in lower
-    case, every run of characters that are neither letters nor digits turned into one ``-``. A text
-    without headings is one instruction, ``sha256-`` and 12 hex digits of the SHA-256 of the text
-    with every run of white space turned into one space. A text of white space alone is none.
+    case, every run of characters that are neither letters nor digits turned into one ``-``, and its
+    name the heading as it stands. A text without headings is one instruction, ``sha256-`` and 12
+    hex digits of the SHA-256 of the text with every run of white space turned into one space, named
+    by the beginning of that. A text of white space alone is none.
     """
-    headings = tuple(dict.fromkeys(_slug(heading) for heading in _headings(text)))
-    if headings or not text.strip():
-        return headings
-    return (_hashed(text),)
+    return _remembered(text) if len(text) <= _MAX_REMEMBERED else _read(text)
+
+
+def _read(text: str) -> Mapping[str, str]:
+    named: dict[str, str] = {}
+    for heading in _headings(text):
+        named.setdefault(_slug(heading), shortened(heading))
+    if not named and text.strip():
+        named[_hashed(text)] = shortened(text)
+    return MappingProxyType(named)
+
+
+# An agent has the same few prompts all day; a cache of long ones would hold too much.
+_remembered = lru_cache(maxsize=128)(_read)
+_MAX_REMEMBERED = 65_536
+
+
+def shortened(text: str) -> str:
+    """A text as a name: white space turned into single spaces, at most 200 characters."""
+    words = " ".join(text[: 8 * _MAX_NAME].split())
+    return words if len(words) <= _MAX_NAME else words[: _MAX_NAME - 1] + "…"
 
 
 def identifier(text: str) -> str:

@@ -15,7 +15,7 @@ Nothing says which instruction was applied, or which knowledge was there.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -24,19 +24,21 @@ from msgspec import Meta, Struct
 
 from applyrate.errors import InvalidInput
 from applyrate.intake.decoding import decode
-from applyrate.intake.prompts import identifier, instruction_ids
+from applyrate.intake.prompts import identifier, instructions
 from applyrate.usage import (
+    EVERY_TYPE,
     Applied,
     Available,
-    ConversationFacts,
     Identifier,
     Invocation,
     Reply,
+    ResourceType,
     utc,
 )
 
 HANDOFF_ACTIONS = ("transfer_to_human_agents", "escalate_to_human")
 
+_REPORTS = frozenset({ResourceType.ACTION})
 _MAX_MESSAGE = 65_536
 
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -92,11 +94,16 @@ class Conversation(Struct, frozen=True):
 
 
 class Transcript(Struct, frozen=True):
-    """What a transcript says: its replies, and what is known of the conversation beside them."""
+    """What a transcript says: its replies, when it was handed off, and instructions' names by id.
+
+    ``reports``: the types whose application such a transcript is able to tell.
+    """
 
     session_id: str
     replies: Sequence[Reply]
-    facts: ConversationFacts = ConversationFacts()
+    handed_off_at: datetime | None = None
+    instruction_names: Mapping[str, str] = {}
+    reports: frozenset[ResourceType] = EVERY_TYPE
 
 
 def read_transcript(raw: bytes, handoff_actions: Collection[str] = HANDOFF_ACTIONS) -> Transcript:
@@ -118,41 +125,43 @@ def derive_replies(
     """
     session_id = str(conversation.id)
     offered = _offered(conversation)
-    replies = [
-        _reply(session_id, place, run, offered)
-        for place, run in enumerate(_runs(conversation), start=1)
-    ]
+    runs = list(_runs(conversation))
+    replies = [_reply(session_id, place, run, offered) for place, run in enumerate(runs, start=1)]
     for reply_id, count in Counter(reply.reply_id for reply in replies).items():
         if count > 1:
             raise InvalidInput(f"messages: {count} replies have the id {reply_id!r}")
     handoffs = (reply for reply in replies if _names(reply) & set(handoff_actions))
     handoff = next(handoffs, None)
-    if handoff is None:
-        return Transcript(session_id, replies)
-    return Transcript(session_id, replies, ConversationFacts(handed_off_at=handoff.replied_at))
+    return Transcript(
+        session_id,
+        replies,
+        handed_off_at=handoff.replied_at if handoff else None,
+        instruction_names=runs[-1][-1].instructions if runs else {},
+        reports=_REPORTS,
+    )
 
 
 class _Said(Struct, frozen=True):
-    """An assistant message with what stood before it."""
+    """An assistant message with what stood before it: a time, and instructions with names."""
 
     index: int
     message: ChatMessage
     at: datetime | None
-    instructions: Sequence[str]
+    instructions: Mapping[str, str]
 
 
 def _runs(conversation: Conversation) -> Iterator[list[_Said]]:
     """The assistant messages between two user messages, run by run."""
     at = _instant("created_at", conversation.created_at)
-    instructions: dict[str, None] = {}
+    named: dict[str, str] = {}
     run: list[_Said] = []
     for index, message in enumerate(conversation.messages):
         at = _instant(f"messages[{index}].created_at", message.created_at) or at
         match message.role:
             case "system" | "developer":
-                instructions |= dict.fromkeys(instruction_ids(_text(message)))
+                named = {**named, **instructions(_text(message))}
             case "assistant":
-                run.append(_Said(index, message, at, list(instructions)))
+                run.append(_Said(index, message, at, named))
             case "user" if run:
                 yield run
                 run = []

@@ -12,6 +12,7 @@ from applyrate.usage import (
     ConversationUsage,
     Page,
     Receipt,
+    RecordedReply,
     Recording,
     ResourcePosition,
     ResourceType,
@@ -70,6 +71,17 @@ class Store(Protocol):
         after: ConversationPosition | None = None,
     ) -> Page[ConversationUsage, ConversationPosition]:
         """The conversations that used a resource in the window, most recent use first."""
+        ...
+
+    def replies(self, org: str, reply_ids: Sequence[str]) -> dict[str, RecordedReply]:
+        """Those of the replies that are recorded, by ``reply_id``."""
+        ...
+
+    def applied_signal(self, org: str) -> frozenset[ResourceType]:
+        """The types of which "never applied" means something.
+
+        Those with any applied usage, and those that a sender was able to report (see Recording).
+        """
         ...
 
     def organizations(self) -> list[str]:

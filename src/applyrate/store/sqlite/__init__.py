@@ -2,7 +2,8 @@
 
 ``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
 ``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
-``edges`` for the days that a window covers in part; ``checking`` verifies all of it.
+``edges`` for the days that a window covers in part; ``replies`` and ``signals`` tell what else was
+recorded; ``checking`` verifies all of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +17,19 @@ from applyrate.store.sqlite.checking import check
 from applyrate.store.sqlite.conversations import set_conversations
 from applyrate.store.sqlite.counting import count_resource
 from applyrate.store.sqlite.database import Database
+from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
 from applyrate.store.sqlite.listing import list_resources
 from applyrate.store.sqlite.recording import record
+from applyrate.store.sqlite.replies import find_replies
+from applyrate.store.sqlite.signals import applied_signal
 from applyrate.usage import (
     ConversationFacts,
     ConversationPosition,
     ConversationUsage,
     Page,
     Receipt,
+    RecordedReply,
     Recording,
     ResourcePosition,
     ResourceType,
@@ -38,16 +43,26 @@ from applyrate.usage import (
 class SQLiteStore:
     """The Store protocol on one file, which several processes may open at the same time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
         self._database = Database(path)
         self._directory = Directory()
+        self._days = Days(max_kept_bytes)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the decoded days that are kept in memory take, about."""
+        return self._days.kept_bytes
 
     def record(self, recordings: Sequence[Recording]) -> list[Receipt]:
         try:
             with self._database.writing() as db:
-                return [record(db, self._directory, recording) for recording in recordings]
+                self._days.advance(db)
+                return [
+                    record(db, self._directory, self._days, recording) for recording in recordings
+                ]
         except BaseException:
             self._directory = Directory()  # it may know ids that were undone
+            self._days.clear()
             raise
 
     def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> None:
@@ -58,7 +73,7 @@ class SQLiteStore:
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window
     ) -> UsageSummary:
         with self._database.reading() as db:
-            return count_resource(db, org, resource_type, resource_id, window)
+            return count_resource(db, self._days, org, resource_type, resource_id, window)
 
     def resources(
         self,
@@ -70,7 +85,7 @@ class SQLiteStore:
         after: ResourcePosition | None = None,
     ) -> Page[ResourceUsage, ResourcePosition]:
         with self._database.reading() as db:
-            return list_resources(db, org, resource_type, window, limit, after)
+            return list_resources(db, self._days, org, resource_type, window, limit, after)
 
     def conversations(
         self,
@@ -87,6 +102,14 @@ class SQLiteStore:
             return list_conversations(
                 db, org, resource_type, resource_id, window, kind, limit, after
             )
+
+    def replies(self, org: str, reply_ids: Sequence[str]) -> dict[str, RecordedReply]:
+        with self._database.reading() as db:
+            return find_replies(db, org, reply_ids)
+
+    def applied_signal(self, org: str) -> frozenset[ResourceType]:
+        with self._database.reading() as db:
+            return applied_signal(db, org)
 
     def organizations(self) -> list[str]:
         with self._database.reading() as db:

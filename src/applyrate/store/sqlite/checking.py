@@ -231,6 +231,15 @@ _ORPHANS = (
     SELECT 'invocation: reply ' || (invocation.reply & 0xFFFFFFFF) || ' is not there'
     FROM invocation LEFT JOIN reply ON reply.id = invocation.reply WHERE reply.id IS NULL
     """,
+    """
+    SELECT 'conversation ' || session_id || ': its handoff was never set' FROM conversation
+    WHERE handed_off_at IS NOT NULL AND NOT handoff_is_set
+    """,
+    """
+    SELECT 'reportable: there is no type ' || type || ' of organization ' || reportable.org
+    FROM reportable LEFT JOIN organization ON organization.id = reportable.org
+    WHERE organization.id IS NULL OR type NOT IN ('action', 'instruction', 'knowledge')
+    """,
 )
 _REPLIES = "SELECT id, conversation, replied_at FROM reply WHERE id BETWEEN ? AND ?"
 _RESOURCES = """
@@ -250,4 +259,7 @@ _TOTALS = """
 SELECT kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at
 FROM usage_total
 """
-_HANDED_OFF = "SELECT id FROM conversation WHERE handed_off_at IS NOT NULL"
+_HANDED_OFF = """
+SELECT id FROM conversation
+WHERE iif(handoff_is_set, handed_off_at, reply_handed_off_at) IS NOT NULL
+"""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 from msgspec import UNSET
@@ -29,6 +30,26 @@ def set_conversations(
                 (ended if value is None else began).add(conversation & ORDINAL_MASK)
                 value = None if value is None else to_micros(value)
             db.execute(query, (value, conversation))
+    _change_handoffs(db, org, began, ended)
+
+
+def bring_handoffs(db: sqlite3.Connection, org: int, handed_off_at: Mapping[str, datetime]) -> None:
+    """Note when conversations were handed off, as what came with their replies tells it.
+
+    The earliest time is kept; where the fact was set for a conversation, that goes on to count.
+    """
+    ids = ConversationIds(db, org)
+    began = BitMap()
+    for session_id, at in handed_off_at.items():
+        conversation = ids[session_id]
+        (is_set,) = db.execute(_BRING_HANDOFF, (to_micros(at), conversation)).fetchone()
+        if not is_set:
+            began.add(conversation & ORDINAL_MASK)
+    _change_handoffs(db, org, began, BitMap())
+
+
+def _change_handoffs(db: sqlite3.Connection, org: int, began: BitMap, ended: BitMap) -> None:
+    """Note of conversations that they are handed off or not, whatever they were before."""
     if began or ended:
         before = handed_off(db, org, began | ended)
         change_handoffs(db, org, began=began - before, ended=ended & before)
@@ -37,4 +58,10 @@ def set_conversations(
 _SET = {
     name: f"UPDATE conversation SET {name} = ? WHERE id = ?"  # noqa: S608 (names of our own)
     for name in (field.name for field in msgspec.structs.fields(ConversationFacts))
+} | {
+    "handed_off_at": ("UPDATE conversation SET handed_off_at = ?, handoff_is_set = 1 WHERE id = ?"),
 }
+_BRING_HANDOFF = """
+UPDATE conversation SET reply_handed_off_at = min(ifnull(reply_handed_off_at, ?1), ?1)
+WHERE id = ?2 RETURNING handoff_is_set
+"""

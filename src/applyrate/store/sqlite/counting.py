@@ -5,10 +5,13 @@ the days that it covers only in part, what the edges say.
 """
 
 import sqlite3
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.days import Day, Days, DaysAt, Row, Timeline
 from applyrate.store.sqlite.edges import Edges, Span
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
@@ -39,6 +42,13 @@ class Tally(NamedTuple):
     conversations: BitMap | None = None
 
 
+class Tallies(NamedTuple):
+    """The counts of both kinds of usage of a resource."""
+
+    available: Tally = Tally()
+    applied: Tally = Tally()
+
+
 def to_span(window: Window) -> Span:
     """A window in microseconds."""
     return Span(
@@ -48,21 +58,24 @@ def to_span(window: Window) -> Span:
 
 
 def count_resource(
-    db: sqlite3.Connection, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    db: sqlite3.Connection,
+    days: Days,
+    org: str,
+    resource_type: ResourceType,
+    resource_id: str,
+    window: Window,
 ) -> UsageSummary:
     """The counts of one resource inside a window; zeros where nobody recorded it."""
     found = db.execute(FIND_RESOURCE, (org, resource_type, resource_id)).fetchone()
     if found is None:
-        return UsageSummary(**counts_of(Tally(), Tally()))
+        return UsageSummary(**counts_of(Tallies()))
     resource, org_id = found
-    counter = Counter(db, org_id, to_span(window))
-    return UsageSummary(
-        **counts_of(counter.tally(resource, AVAILABLE), counter.tally(resource, APPLIED))
-    )
+    return UsageSummary(**counts_of(Counter(db, days, org_id, to_span(window)).tally(resource)))
 
 
-def counts_of(available: Tally, applied: Tally) -> dict[str, Any]:
-    """The fields of a summary from the tallies of both kinds."""
+def counts_of(tallies: Tallies) -> dict[str, Any]:
+    """The fields of a summary."""
+    available, applied = tallies
     return {
         "session_count": applied.conversation_count,
         "applied_sessions": applied.conversation_count,
@@ -77,50 +90,75 @@ def counts_of(available: Tally, applied: Tally) -> dict[str, Any]:
 class Counter:
     """Counts the usages of one organization inside one window."""
 
-    def __init__(self, db: sqlite3.Connection, org: int, span: Span) -> None:
+    def __init__(self, db: sqlite3.Connection, days: Days, org: int, span: Span) -> None:
         self._db = db
+        self._days = days
         self._org = org
         self._span = span
         self.edges = Edges(db, org, span)
 
-    def tally(self, resource: int, kind: int) -> Tally:
-        """The counts of one kind of usage of a resource."""
-        total = self._db.execute(_TOTAL, (kind, resource)).fetchone()
-        if total is None:
-            return Tally()
-        _, _, first_at, last_at, _ = total
-        start, end = max(self._span.start, first_at), min(self._span.end, last_at + 1)
-        if start >= end:
-            return Tally()
-        if (start, end) == (first_at, last_at + 1):
-            return Tally(*total)
-        return self._tally_days(resource, kind, Span(start, end))
+    def tally(self, resource: int) -> Tallies:
+        """The counts of a resource, of both kinds."""
+        tallies, spans = [Tally(), Tally()], dict[int, Span]()
+        for kind, *total in self._db.execute(_TOTALS, (resource,)):
+            _, _, first_at, last_at, _ = total
+            start, end = max(self._span.start, first_at), min(self._span.end, last_at + 1)
+            if (start, end) == (first_at, last_at + 1):
+                tallies[kind] = Tally(*total)
+            elif start < end:
+                spans[kind] = Span(start, end)
+        if spans:
+            first = min(span.start for span in spans.values()) // DAY
+            last = (max(span.end for span in spans.values()) - 1) // DAY
+            days = self._days_at.read(resource, first, last)
+            for kind in spans:
+                tallies[kind] = self._tally_days(resource, kind, days)
+        return Tallies(*tallies)
 
-    def _tally_days(self, resource: int, kind: int, span: Span) -> Tally:
+    @cached_property
+    def _days_at(self) -> DaysAt:
+        return self._days.at(self._db)
+
+    def _tally_days(self, resource: int, kind: int, days: Mapping[int, Day]) -> Tally:
         usage_count, bitmaps = 0, list[BitMap]()
         first_at, last_at = _FAR_AHEAD, _LONG_AGO
-        days = (span.start // DAY, (span.end - 1) // DAY)
-        for row in self._db.execute(_DAYS, (*days, kind, resource, *span)):
-            day, row_count, row_first_at, row_last_at, conversations, replies = row
-            if replies is None:
-                bitmaps.append(unpack(conversations))
-            else:
-                inside = unpack(replies)
-                part = self.edges.part(day, inside)
-                if part is None:
-                    continue
-                calls = row_count > len(inside)
-                row_count = len(part.replies)
-                if calls:
-                    row_count += self._more_calls(resource, part.replies)
-                row_first_at, row_last_at = part.first_at, part.last_at
-                bitmaps.append(part.conversations)
-            usage_count += row_count
-            first_at, last_at = min(first_at, row_first_at), max(last_at, row_last_at)
+        start, end = self._span
+        for day, rows in days.items():
+            for row in rows.rows[kind]:
+                if row.first_at >= start and row.last_at < end:
+                    row_count, row_first_at, row_last_at = (
+                        row.usage_count,
+                        row.first_at,
+                        row.last_at,
+                    )
+                    conversations = row.conversations
+                else:
+                    timeline = row.timeline or self._timeline(resource, kind, day, rows, row)
+                    part = self.edges.part(timeline)
+                    if part is None:
+                        continue
+                    row_count = len(part.replies)
+                    if row.usage_count > len(timeline.replies):
+                        row_count += self._more_calls(resource, BitMap(part.replies))
+                    row_first_at, row_last_at = part.first_at, part.last_at
+                    conversations = part.conversations
+                usage_count += row_count
+                first_at, last_at = min(first_at, row_first_at), max(last_at, row_last_at)
+                bitmaps.append(conversations)
         if not bitmaps:
             return Tally()
         together = BitMap.union(*bitmaps)
         return Tally(len(together), usage_count, first_at, last_at, conversations=together)
+
+    def _timeline(self, resource: int, kind: int, day: int, rows: Day, row: Row) -> Timeline:
+        """The times of a row's replies, which stay with the row."""
+        (replies,) = self._db.execute(_REPLIES, (day, kind, resource, row.block)).fetchone()
+        known = None
+        if kind == APPLIED:
+            known = next((r.timeline for r in rows.rows[AVAILABLE] if r.block == row.block), None)
+        timeline = self.edges.timeline(day, unpack(replies), known)
+        self._days.keep_timeline(resource, day, row, timeline)
+        return timeline
 
     def _more_calls(self, action: int, replies: BitMap) -> int:
         """The invocations of an action in those replies, beyond one for each."""
@@ -134,17 +172,12 @@ SELECT resource.id, organization.id
 FROM organization JOIN resource ON resource.org = organization.id
 WHERE organization.name = ? AND type = ? AND resource_id = ?
 """
-_TOTAL = """
-SELECT conversation_count, usage_count, first_at, last_at, handoff_count FROM usage_total
-WHERE kind = ? AND resource = ?
+_TOTALS = """
+SELECT kind, conversation_count, usage_count, first_at, last_at, handoff_count FROM usage_total
+WHERE kind IN (0, 1) AND resource = ?
 """
-# The replies are read only where the window covers a row in part.
-_DAYS = """
-WITH RECURSIVE days (day) AS (VALUES (?1) UNION ALL SELECT day + 1 FROM days WHERE day < ?2)
-SELECT day, usage_count, first_at, last_at, conversations,
-       CASE WHEN first_at >= ?5 AND last_at < ?6 THEN NULL ELSE replies END
-FROM days CROSS JOIN usage_day USING (day)
-WHERE kind = ?3 AND resource = ?4 AND first_at < ?6 AND last_at >= ?5
+_REPLIES = """
+SELECT replies FROM usage_day WHERE day = ? AND kind = ? AND resource = ? AND block = ?
 """
 _MORE_CALLS = """
 SELECT reply, count(*) - 1 FROM invocation

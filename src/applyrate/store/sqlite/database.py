@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 BUSY_SECONDS = 30
@@ -13,12 +14,16 @@ BUSY_SECONDS = 30
 _WRITER_CACHE_KIB = 65_536
 _READER_CACHE_KIB = 16_384
 _CHECKPOINT_PAGES = 8_000
+_STORE_MIGRATIONS = resources.files("applyrate.store") / "migrations" / "sqlite"
 
 
 class Database:
-    """One SQLite file in WAL mode: a connection for the writer, one for each thread that reads."""
+    """One SQLite file in WAL mode: a connection for the writer, one for each thread that reads.
 
-    def __init__(self, path: Path) -> None:
+    ``migrations`` is the folder of numbered SQL files that make its tables.
+    """
+
+    def __init__(self, path: Path, migrations: Traversable = _STORE_MIGRATIONS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._lock = threading.Lock()
@@ -32,7 +37,7 @@ class Database:
         self._writer.execute("PRAGMA synchronous = FULL")
         self._writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         with self.writing() as db:
-            _migrate(db)
+            _migrate(db, migrations)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -82,13 +87,12 @@ class Database:
         return connection
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def _migrate(db: sqlite3.Connection, folder: Traversable) -> None:
     """Apply the numbered files that were not applied yet, in this transaction."""
     db.execute(
         "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL)"
     )
     done = {number for (number,) in db.execute("SELECT number FROM migration")}
-    folder = resources.files("applyrate.store") / "migrations" / "sqlite"
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         number = int(file.name.split("_")[0])
         if number in done:

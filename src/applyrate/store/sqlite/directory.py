@@ -1,10 +1,12 @@
 """Names to ids: organizations, resources and conversations, made where they are new.
 
-A directory belongs to the writer and remembers the resources it has met. What it remembers may
-come from a transaction that is undone, so the store makes a new one then.
+A directory belongs to the writer and remembers the resources it has met, and what was noted of
+them. What it remembers may come from a transaction that is undone, so the store makes a new one
+then.
 """
 
 import sqlite3
+from collections.abc import Mapping
 
 from pyroaring import BitMap
 
@@ -25,6 +27,7 @@ class Directory:
     def __init__(self) -> None:
         self._organizations: dict[str, int] = {}
         self._resources: dict[tuple[int, ResourceType], ResourceIds] = {}
+        self._reportable: dict[int, frozenset[ResourceType]] = {}
 
     def organization(self, db: sqlite3.Connection, name: str) -> int:
         """The organization's id."""
@@ -44,12 +47,22 @@ class Directory:
             ids = self._resources[org, resource_type] = ResourceIds(db, org, resource_type)
         return ids
 
+    def note_reportable(
+        self, db: sqlite3.Connection, org: int, types: frozenset[ResourceType]
+    ) -> None:
+        """Note that a sender of the organization is able to report applications of these types."""
+        known = self._reportable.get(org, frozenset())
+        if not types <= known:
+            db.executemany(_ADD_REPORTABLE, [(org, resource_type) for resource_type in types])
+            self._reportable[org] = known | types
+
 
 class ResourceIds(dict[str, int]):
-    """Resource ids by name; a name that is not there is looked up, or made."""
+    """Ids of rows by ``resource_id``; one that is not there is looked up, or made."""
 
     def __init__(self, db: sqlite3.Connection, org: int, resource_type: ResourceType) -> None:
         super().__init__()
+        self._named = set[str]()
         self._db = db
         self._org = org
         self._type = resource_type
@@ -63,6 +76,15 @@ class ResourceIds(dict[str, int]):
             ).fetchone()
         self[resource_id] = found[0]
         return int(found[0])
+
+    def give_names(self, names: Mapping[str, str]) -> None:
+        """Name those resources that there are, and that have no name yet."""
+        new = [entry for entry in names.items() if entry[1] and entry[0] not in self._named]
+        self._db.executemany(
+            _NAME_RESOURCE,
+            [(name, self._org, self._type, resource_id) for resource_id, name in new],
+        )
+        self._named.update(resource_id for resource_id, _ in new if resource_id in self)
 
 
 class ConversationIds(dict[str, int]):
@@ -110,6 +132,10 @@ INSERT INTO resource (id, org, type, resource_id)
 SELECT ifnull((SELECT max(id) + 1 FROM resource WHERE id BETWEEN ? AND ?), ?), ?, ?, ?
 RETURNING id
 """
+_NAME_RESOURCE = """
+UPDATE resource SET name = ? WHERE org = ? AND type = ? AND resource_id = ? AND name IS NULL
+"""
+_ADD_REPORTABLE = "INSERT OR IGNORE INTO reportable (org, type) VALUES (?, ?)"
 _NEXT_ID = {
     "conversation": "SELECT ifnull(max(id) + 1, ?3) FROM conversation WHERE id BETWEEN ?1 AND ?2",
     "reply": "SELECT ifnull(max(id) + 1, ?3) FROM reply WHERE id BETWEEN ?1 AND ?2",

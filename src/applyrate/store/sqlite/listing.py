@@ -8,18 +8,21 @@ backwards until the page is full.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+from msgspec import UNSET
+from pyroaring import BitMap
+
 from applyrate.store.sqlite.counting import Counter, counts_of, to_span
+from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
 from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.handoffs import handed_off
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
-    APPLIED,
-    AVAILABLE,
     DAY,
     from_micros,
     resource_range,
@@ -30,6 +33,7 @@ from applyrate.usage import Page, ResourcePosition, ResourceType, ResourceUsage,
 
 def list_resources(
     db: sqlite3.Connection,
+    days: Days,
     org: str,
     resource_type: ResourceType,
     window: Window,
@@ -42,26 +46,13 @@ def list_resources(
         return Page([], None)
     (org_id,) = found
     span = to_span(window)
-    counter = Counter(db, org_id, span)
+    counter = Counter(db, days, org_id, span)
     ordered = _ordered(db, counter, resource_range(org_id, resource_type), span, after)
     entries = list(islice(ordered, limit + 1))
-    handoffs = handed_off(db, org_id)
-    items = []
-    for entry in entries[:limit]:
-        available = counter.tally(entry.resource, AVAILABLE)
-        applied = counter.tally(entry.resource, APPLIED)
-        items.append(
-            ResourceUsage(
-                resource_id=entry.resource_id,
-                handoff_count=(
-                    applied.handoff_count
-                    if applied.conversations is None
-                    else applied.conversations.intersection_cardinality(handoffs)
-                ),
-                **counts_of(available, applied),
-            )
-        )
-    return Page(items, entries[limit - 1].position() if len(entries) > limit else None)
+    return Page(
+        _rows(db, org_id, counter, entries[:limit]),
+        entries[limit - 1].position() if len(entries) > limit else None,
+    )
 
 
 class _Entry(NamedTuple):
@@ -76,6 +67,31 @@ class _Entry(NamedTuple):
         return ResourcePosition(last_used_at, without_fact=False, resource_id=self.resource_id)
 
 
+def _rows(
+    db: sqlite3.Connection, org: int, counter: Counter, entries: Sequence[_Entry]
+) -> list[ResourceUsage]:
+    """The resources with their names and counts."""
+    wanted = msgspec.json.encode([entry.resource for entry in entries]).decode()
+    names: dict[int, str] = dict(db.execute(_NAMES, (wanted,)).fetchall())
+    counted = [counter.tally(entry.resource) for entry in entries]
+    # Of all time the sums know the handoffs, and the bitmaps need not be read.
+    of_window = any(tallies.applied.conversations is not None for tallies in counted)
+    handoffs = handed_off(db, org) if of_window else BitMap()
+    return [
+        ResourceUsage(
+            resource_id=entry.resource_id,
+            name=names.get(entry.resource, UNSET),
+            handoff_count=(
+                tallies.applied.handoff_count
+                if tallies.applied.conversations is None
+                else tallies.applied.conversations.intersection_cardinality(handoffs)
+            ),
+            **counts_of(tallies),
+        )
+        for entry, tallies in zip(entries, counted, strict=True)
+    ]
+
+
 def _ordered(
     db: sqlite3.Connection,
     counter: Counter,
@@ -84,7 +100,7 @@ def _ordered(
     after: ResourcePosition | None,
 ) -> Iterator[_Entry]:
     """The resources after a position: those applied by their last time, then those available."""
-    names: dict[int, str] = dict(db.execute(_NAMES, ids).fetchall())
+    resource_ids: dict[int, str] = dict(db.execute(_RESOURCE_IDS, ids).fetchall())
     applied = set[int]()
     passed = (
         (-to_micros(after.last_used_at), after.resource_id)
@@ -94,17 +110,17 @@ def _ordered(
     for last_applied in _last_applied(db, counter, ids, span):
         applied.update(last_applied)
         newest_first = sorted(
-            (-at, names[resource], resource) for resource, at in last_applied.items()
+            (-at, resource_ids[resource], resource) for resource, at in last_applied.items()
         )
-        for at, name, resource in newest_first:
-            if not after or (passed and (at, name) > passed):
-                yield _Entry(resource, name, -at)
-    passed_name = after.resource_id if after and after.last_used_at is None else ""
-    for resource, name in sorted(names.items(), key=lambda entry: entry[1]):
-        if name <= passed_name or resource in applied:
+        for at, resource_id, resource in newest_first:
+            if not after or (passed and (at, resource_id) > passed):
+                yield _Entry(resource, resource_id, -at)
+    passed_id = after.resource_id if after and after.last_used_at is None else ""
+    for resource, resource_id in sorted(resource_ids.items(), key=lambda entry: entry[1]):
+        if resource_id <= passed_id or resource in applied:
             continue
-        if counter.tally(resource, AVAILABLE).usage_count:
-            yield _Entry(resource, name, None)
+        if counter.tally(resource).available.usage_count:
+            yield _Entry(resource, resource_id, None)
 
 
 def _last_applied(
@@ -137,7 +153,11 @@ def _last_applied(
         yield found
 
 
-_NAMES = "SELECT id, resource_id FROM resource WHERE id BETWEEN ? AND ?"
+_NAMES = """
+SELECT resource.id, name FROM json_each(?) AS wanted CROSS JOIN resource
+WHERE resource.id = wanted.value AND name IS NOT NULL
+"""
+_RESOURCE_IDS = "SELECT id, resource_id FROM resource WHERE id BETWEEN ? AND ?"
 _APPLIED = """
 SELECT resource, first_at, last_at FROM usage_total
 WHERE kind = 1 AND resource BETWEEN ?1 AND ?2 AND first_at < ?4 AND last_at >= ?3

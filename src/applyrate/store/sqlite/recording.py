@@ -7,6 +7,8 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from applyrate.store.sqlite.conversations import bring_handoffs
+from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
 from applyrate.store.sqlite.places import place_of
 from applyrate.store.sqlite.rows import (
@@ -20,16 +22,24 @@ from applyrate.store.sqlite.usage_rows import Call, NewUsages, write_usages
 from applyrate.usage import Receipt, Recording, Refusal, Reply, ResourceType
 
 
-def record(db: sqlite3.Connection, directory: Directory, recording: Recording) -> Receipt:
+def record(
+    db: sqlite3.Connection, directory: Directory, days: Days, recording: Recording
+) -> Receipt:
     """Record an organization's replies; what contradicts an earlier record is refused."""
     org = directory.organization(db, recording.org)
     accepted, refused = 0, list[Refusal]()
     for start, replies in _without_repeats(recording.replies):
-        batch = _Batch(db, directory, org)
+        batch = _Batch(db, directory, days, org)
         for index, reply in enumerate(replies, start):
             if message := batch.add(reply):
                 refused.append(Refusal(index, reply.reply_id, message))
         accepted += batch.write()
+    if len(refused) < len(recording.replies):
+        directory.note_reportable(db, org, recording.reports)
+        for resource_type, names in recording.names.items():
+            directory.resources(db, org, resource_type).give_names(names)
+    if recording.handed_off:
+        bring_handoffs(db, org, recording.handed_off)
     return Receipt(accepted, len(recording.replies) - len(refused) - accepted, refused)
 
 
@@ -47,8 +57,9 @@ def _without_repeats(replies: Sequence[Reply]) -> Iterator[tuple[int, Sequence[R
 class _Batch:
     """Replies of one organization, each at most once, on their way into the rows."""
 
-    def __init__(self, db: sqlite3.Connection, directory: Directory, org: int) -> None:
+    def __init__(self, db: sqlite3.Connection, directory: Directory, days: Days, org: int) -> None:
         self._db = db
+        self._days = days
         self._org = org
         self._instructions, self._knowledge, self._actions = (
             directory.resources(db, org, resource_type)
@@ -128,7 +139,7 @@ class _Batch:
         self._db.executemany(_SET_MESSAGE, self._messages)
         self._usages.known_conversations |= self._conversations.found
         # Before the new replies are there: it asks where conversations had replies until now.
-        changed = write_usages(self._db, self._org, self._usages)
+        changed = write_usages(self._db, self._days, self._org, self._usages)
         self._db.executemany(_ADD_REPLY, self._new_replies)
         return len(self._new_replies) + changed.intersection_cardinality(self._usages.known_replies)
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct, field
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.handoffs import handed_off
 from applyrate.store.sqlite.packing import pack, unpack
 from applyrate.store.sqlite.places import Place, place_of, places_of
@@ -69,7 +70,7 @@ class _Day(NamedTuple):
     changed: BitMap
 
 
-def write_usages(db: sqlite3.Connection, org: int, usages: NewUsages) -> BitMap:
+def write_usages(db: sqlite3.Connection, days: Days, org: int, usages: NewUsages) -> BitMap:
     """Write the usages that are not there yet; the replies (ordinals) that had any."""
     changed, rows = BitMap(), list[tuple[Any, ...]]()
     growth_of_kind: tuple[dict[int, _Growth], ...] = ({}, {})
@@ -77,6 +78,8 @@ def write_usages(db: sqlite3.Connection, org: int, usages: NewUsages) -> BitMap:
         for kind, replies_of in enumerate(kinds):
             day = _join_day(db, org, usages, place, kind, replies_of)
             rows += day.rows
+            for _, _, resource, *_ in day.rows:
+                days.forget(resource, place.day)
             changed |= day.changed
             _join(growth_of_kind[kind], day.growth)
     # Before the rows are written, since it reads them as they were.

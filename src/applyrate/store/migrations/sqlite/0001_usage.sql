@@ -8,8 +8,9 @@ CREATE TABLE organization (
     name TEXT NOT NULL UNIQUE
 );
 
--- Facts set for the conversation itself win over those that its replies brought; of the latter the
--- newest reply's is kept, whatever order they arrive in.
+-- Facts set for the conversation itself win over those that came with replies, whatever order they
+-- arrive in: of the latter the newest ticket and message are kept, and the earliest handoff.
+-- handoff_is_set: handed_off_at was set, and counts also where it is null.
 CREATE TABLE conversation (
     id                     INTEGER PRIMARY KEY,
     org                    INTEGER NOT NULL,
@@ -17,12 +18,14 @@ CREATE TABLE conversation (
     ticket_number          INTEGER,
     last_message           TEXT,
     handed_off_at          INTEGER,
+    handoff_is_set         INTEGER NOT NULL DEFAULT 0,
     status                 TEXT,
     csat                   REAL,
     reply_ticket_number    INTEGER,
     reply_ticket_number_at INTEGER,
     reply_last_message     TEXT,
     reply_last_message_at  INTEGER,
+    reply_handed_off_at    INTEGER,
     UNIQUE (org, session_id)
 );
 
@@ -39,14 +42,23 @@ CREATE INDEX reply_time ON reply (org, replied_at, conversation);
 CREATE INDEX reply_conversation ON reply (conversation);
 
 -- The two high bits of a resource's number are its type, so that the resources of one type of one
--- organization are one range of ids.
+-- organization are one range of ids. A row is made with the first usage; name is the first one that
+-- came after that.
 CREATE TABLE resource (
     id          INTEGER PRIMARY KEY,
     org         INTEGER NOT NULL,
     type        TEXT NOT NULL,
     resource_id TEXT NOT NULL,
+    name        TEXT,
     UNIQUE (org, type, resource_id)
 );
+
+-- The types of resource whose application some sender was able to report.
+CREATE TABLE reportable (
+    org  INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    PRIMARY KEY (org, type)
+) WITHOUT ROWID;
 
 -- The facts: who used what on a UTC day, cut by blocks of 65,536 reply ordinals (one container of a
 -- bitmap) so that a commit rewrites no more than it must.
@@ -65,6 +77,10 @@ CREATE TABLE usage_day (
     replies       BLOB NOT NULL,
     PRIMARY KEY (day, kind, resource, block)
 ) WITHOUT ROWID;
+
+-- How many commits have changed usages: a process that keeps decoded days sees others' commits by it.
+CREATE TABLE usage_version (number INTEGER NOT NULL);
+INSERT INTO usage_version VALUES (0);
 
 -- The sums of all time, a function of the table above, written with it. handoff_count is kept for
 -- applied usages: those of their conversations that are in handed_off.
@@ -88,7 +104,7 @@ CREATE TABLE invocation (
     PRIMARY KEY (resource, reply, call)
 ) WITHOUT ROWID;
 
--- The conversations with a handed_off_at, cut by blocks of 65,536 conversation ordinals.
+-- The conversations that were handed off, cut by blocks of 65,536 conversation ordinals.
 CREATE TABLE handed_off (
     org           INTEGER NOT NULL,
     block         INTEGER NOT NULL,

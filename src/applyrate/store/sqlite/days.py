@@ -1,0 +1,193 @@
+"""Decoded days: the rows of resources that are asked for stay in memory between questions.
+
+Reading a row costs a seek and decoding it; a question over a month has sixty of them, and the next
+one over another month mostly the same. What is kept is never older than what is stored: every
+commit gives the usages a new version and names the rows that it touches, which are forgotten before
+it ends. A question reads the version of its moment. Where that is not the newest known here,
+another process has written, and everything is forgotten.
+"""
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from pyroaring import BitMap
+
+from applyrate.store.sqlite.packing import unpack
+
+if TYPE_CHECKING:
+    from array import array
+
+MAX_KEPT_BYTES = 48 * 1024 * 1024
+"""What the decoded days of a process take, about."""
+
+_ROW_BYTES = 400
+_DAY_BYTES = 250
+_REPLY_BYTES = 16
+_CONTAINER_BYTES = 8192
+
+
+class Timeline(NamedTuple):
+    """Replies in the order of their times (microseconds), and their conversations, as ordinals."""
+
+    times: "array[int]"
+    replies: "array[int]"
+    conversations: "array[int]"
+
+
+class Row(Struct):
+    """A resource's usages of one kind on one day in one block of replies.
+
+    ``timeline`` is filled by the first question that needs it.
+    """
+
+    block: int
+    usage_count: int
+    first_at: int
+    last_at: int
+    conversations: BitMap
+    timeline: Timeline | None = None
+
+
+class Day(NamedTuple):
+    """The rows of a resource on one day by kind, as they are since a version of the usages."""
+
+    version: int
+    rows: tuple[Sequence[Row], Sequence[Row]]
+
+
+class Days:
+    """The decoded days of one file, shared by all threads of a process."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._version = -1
+        self.kept_bytes = 0
+        self._resources: OrderedDict[int, _Resource] = OrderedDict()
+
+    def advance(self, db: sqlite3.Connection) -> None:
+        """Give the usages a new version, in the write transaction that changes them."""
+        (version,) = db.execute(_ADVANCE).fetchone()
+        with self._lock:
+            if version != self._version + 1:
+                self._clear()
+            self._version = version
+
+    def forget(self, resource: int, day: int) -> None:
+        """Forget a row that the running transaction touches."""
+        with self._lock:
+            known = self._resources.get(resource)
+            if known and (forgotten := known.days.pop(day, None)):
+                self._spend(known, -_size(forgotten))
+
+    def clear(self) -> None:
+        """Forget everything: a transaction was undone."""
+        with self._lock:
+            self._clear()
+
+    def at(self, db: sqlite3.Connection) -> "DaysAt":
+        """The days as they are in a read transaction."""
+        (version,) = db.execute("SELECT number FROM usage_version").fetchone()
+        with self._lock:
+            if version > self._version:
+                self._clear()
+                self._version = version
+        return DaysAt(self, db, version)
+
+    def known(self, resource: int, wanted: Iterable[int], version: int) -> dict[int, Day]:
+        """Those of the wanted days that are kept and hold at a version."""
+        with self._lock:
+            if resource not in self._resources:
+                return {}
+            self._resources.move_to_end(resource)
+            days = self._resources[resource].days
+            found = {day: days[day] for day in wanted if day in days}
+        return {day: rows for day, rows in found.items() if rows.version <= version}
+
+    def keep(self, resource: int, days: dict[int, Day], version: int) -> None:
+        """Keep days that were read at a version, unless they may have changed since."""
+        with self._lock:
+            if version != self._version:
+                return
+            known = self._resources.setdefault(resource, _Resource())
+            new = {day: rows for day, rows in days.items() if day not in known.days}
+            known.days.update(new)
+            self._spend(known, sum(map(_size, new.values())))
+
+    def keep_timeline(self, resource: int, day: int, row: Row, timeline: Timeline) -> None:
+        """Keep a row's timeline with it."""
+        with self._lock:
+            row.timeline = timeline
+            known = self._resources.get(resource)
+            if known and day in known.days:
+                self._spend(known, _REPLY_BYTES * len(timeline.times))
+
+    def _spend(self, known: "_Resource", more: int) -> None:
+        known.bytes += more
+        self.kept_bytes += more
+        while self.kept_bytes > self._max_bytes:
+            _, longest_unasked = self._resources.popitem(last=False)
+            self.kept_bytes -= longest_unasked.bytes
+
+    def _clear(self) -> None:
+        self._resources.clear()
+        self.kept_bytes = 0
+        self._version = -1
+
+
+class DaysAt(NamedTuple):
+    """The days of one file as they are in one read transaction."""
+
+    days: Days
+    db: sqlite3.Connection
+    version: int
+
+    def read(self, resource: int, first: int, last: int) -> dict[int, Day]:
+        """The days of a resource from ``first`` to ``last``, both included."""
+        wanted = range(first, last + 1)
+        found = self.days.known(resource, wanted, self.version)
+        missing = [day for day in wanted if day not in found]
+        if missing:
+            read = self._read(resource, missing)
+            self.days.keep(resource, read, self.version)
+            found |= read
+        return found
+
+    def _read(self, resource: int, missing: list[int]) -> dict[int, Day]:
+        rows: dict[int, tuple[list[Row], list[Row]]] = {day: ([], []) for day in missing}
+        wanted = msgspec.json.encode(missing).decode()
+        for day, kind, block, usage_count, first_at, last_at, conversations in self.db.execute(
+            _DAYS, (wanted, resource)
+        ):
+            row = Row(block, usage_count, first_at, last_at, unpack(conversations))
+            rows[day][kind].append(row)
+        return {day: Day(self.version, kinds) for day, kinds in rows.items()}
+
+
+class _Resource(Struct):
+    days: dict[int, Day] = {}
+    bytes: int = 0
+
+
+def _size(day: Day) -> int:
+    """About how many bytes a day takes."""
+    return _DAY_BYTES + sum(
+        _ROW_BYTES
+        + min(2 * len(row.conversations), _CONTAINER_BYTES)
+        + (_REPLY_BYTES * len(row.timeline.times) if row.timeline else 0)
+        for rows in day.rows
+        for row in rows
+    )
+
+
+_ADVANCE = "UPDATE usage_version SET number = number + 1 RETURNING number"
+_DAYS = """
+SELECT day, kind, block, usage_count, first_at, last_at, conversations
+FROM json_each(?1) AS wanted CROSS JOIN usage_day
+WHERE day = wanted.value AND kind IN (0, 1) AND resource = ?2
+"""
