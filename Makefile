@@ -9,7 +9,7 @@ BIN := .venv/bin
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo install test check format docs bench lock clean
+.PHONY: help serve demo install test check format docs fuzz bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: .venv/installed-dev  ## format and mend what the linter can mend
 docs: .venv/installed-dev  ## build the documentation site in docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b dirhtml docs docs/_build/site
 
+fuzz: .venv/installed-dev  ## fuzz the decoder of OTLP for five minutes
+	$(BIN)/python -m tests.fuzz_otlp -max_total_time=300
+
 bench: .venv/installed-dev  ## measure, beside PostgreSQL where it is installed
 	$(BIN)/python -m bench
 
@@ -62,7 +65,7 @@ clean:  ## remove everything that was made here, data folders excepted
 
 # The lock's packages for one set of groups, then the project itself, built by the locked hatchling.
 define install-groups
-	@$(BIN)/uv export --quiet --frozen --no-emit-project $(1) --output-file .venv/requirements.txt
+	@$(BIN)/uv export --quiet --frozen --no-emit-project --extra server $(1) --output-file .venv/requirements.txt
 	@$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirements .venv/requirements.txt
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

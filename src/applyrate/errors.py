@@ -8,7 +8,8 @@
     ├── PayloadTooLarge       413
     ├── UnsupportedMediaType  415
     ├── TooManyRequests       429  with the seconds to wait
-    └── Unavailable           503  with the seconds to wait
+    ├── Unavailable           503  with the seconds to wait
+    └── Unreachable           of the client alone: no answer came
 
 A message names the input, the rule it breaks and the way out.
 """
@@ -19,9 +20,13 @@ import msgspec
 
 
 class ApplyrateError(Exception):
-    """The root: whatever can go wrong in a way that a caller should read about."""
+    """The root: whatever can go wrong in a way that a caller should read about.
+
+    ``request_id`` is what the service's log calls the request, where a client got this answer.
+    """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
+    request_id: str | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -80,6 +85,12 @@ class TooManyRequests(_Delayed):
 
 class Unavailable(_Delayed):
     """The service cannot do it now; nothing of the request was taken."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class Unreachable(ApplyrateError):
+    """No answer came: the connection failed, broke or timed out. Perhaps the request arrived."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
