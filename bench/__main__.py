@@ -23,10 +23,12 @@ from bench.questions import Engines, questions
 from bench.recording import measure_recording
 from bench.report import Disk, Measured, print_tables, write_readme
 from bench.timing import Patience, ask_in_turns
+from bench.traces import measure_traces
 
 FULL_REPLIES, QUICK_REPLIES = 1_000_000, 20_000
 LAST_STRETCH = 50_000
 SINGLES = 220
+REQUESTS, QUICK_REQUESTS = 400, 32
 WIDTH = 180
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bench"
@@ -116,6 +118,11 @@ def _measure(
             progress.update(task, description=question.name, total=len(all_questions))
             asked.append((question, ask_in_turns(question.ask, question.windows(), patience)))
             progress.advance(task)
+        task = progress.add_task("Sending traces", total=1)
+        tracing = measure_traces(
+            folder / "traces", QUICK_REQUESTS if replies < FULL_REPLIES else REQUESTS
+        )
+        progress.update(task, completed=1)
         return Measured(
             workload=workload,
             usage_count=usage_count,
@@ -123,6 +130,7 @@ def _measure(
             recorded=recorded,
             asked=asked,
             disk=disk,
+            tracing=tracing,
             postgres_version=_version(connection) if connection else None,
             command=" ".join(["python -m bench", *sys.argv[1:]]),
             seconds=time.monotonic() - began,

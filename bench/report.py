@@ -17,9 +17,11 @@ from bench.generator import CATALOGUES, DAYS, Workload
 from bench.questions import OURS, PLAIN, POSTGRES, PROTOTYPE, Question
 from bench.recording import Recorded
 from bench.timing import Spread
+from bench.traces import EXPORTERS, SPANS_A_REQUEST, Tracing
 
 BYTES_A_USAGE = 9
 RECORDING_RATIO = 2.3
+SPANS_A_SECOND = 20_000
 
 _README = Path(__file__).parent / "README.md"
 _START, _END = "<!-- figures -->\n", "<!-- end of figures -->\n"
@@ -51,6 +53,7 @@ class Measured(NamedTuple):
     recorded: Sequence[Recorded]
     asked: Sequence[tuple[Question, dict[str, Spread]]]
     disk: Disk
+    tracing: Tracing
     postgres_version: str | None
     command: str
     seconds: float
@@ -58,8 +61,8 @@ class Measured(NamedTuple):
 
 
 def tables(measured: Measured) -> list[Table]:
-    """What a run measured, in three tables."""
-    return [_recording(measured), _questions(measured), _prototype(measured)]
+    """What a run measured."""
+    return [_recording(measured), _questions(measured), _prototype(measured), _traces(measured)]
 
 
 def print_tables(console: Console, measured: Measured) -> None:
@@ -200,6 +203,39 @@ def _prototype(measured: Measured) -> Table:
         "Beside the prototype's ways",
         ("p50 (least to most), ms", OURS, PROTOTYPE, "ratio", "asked for", "reached"),
         rows,
+    )
+
+
+def _traces(measured: Measured) -> Table:
+    tracing = measured.tracing
+    ours, empty = tracing.ours, tracing.empty
+    counted = ours.spans / tracing.counted_seconds
+
+    def acknowledged(share: float) -> list[str]:
+        cells = (1000 * traced.percentile(share) for traced in (ours, empty))
+        return [*map(_significant, cells), _NOTHING, _NOTHING]
+
+    return Table(
+        "Traces over HTTP",
+        ("durable, deduplicated", OURS, "empty handler", "ratio", "asked for"),
+        [
+            [
+                "spans a second, acknowledged",
+                *(f"{traced.rate:,.0f}" for traced in (ours, empty)),
+                _times(ours.rate / empty.rate),
+                f"{SPANS_A_SECOND:,}",
+            ],
+            [
+                "spans a second until every reply of them is counted",
+                *(f"{counted:,.0f}", _NOTHING, _NOTHING, _NOTHING),
+            ],
+            ["acknowledgement, p50, ms", *acknowledged(0.5)],
+            ["acknowledgement, p99, ms", *acknowledged(0.99)],
+        ],
+        f"{EXPORTERS} exporters at once, {SPANS_A_REQUEST} spans a request, {ours.spans:,} spans; "
+        f"{tracing.bytes_a_span:,.0f} bytes a span of protobuf, {tracing.packed_bytes_a_span:,.0f} "
+        "of it packed with gzip. The empty handler is the same server and framework, reads the "
+        "same bodies and does nothing, in turns; the exporters run on the same cores.",
     )
 
 
