@@ -26,4 +26,4 @@ def _goes_on(command: str) -> bool:
     return command.endswith("\\") or any(end in read.stderr for end in _UNFINISHED)
 
 
-_UNFINISHED = (b"unexpected end of file", b"unexpected EOF")
+_UNFINISHED = (b"unexpected end of file", b"unexpected EOF", b"delimited by end-of-file")

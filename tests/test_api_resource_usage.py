@@ -7,6 +7,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from applyrate.usage import Available, Recording, Reply, ResourceType
 from tests.servers import Server
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -103,6 +104,36 @@ def test_a_list_holds_every_resource_most_recent_use_first(counted: httpx.Client
         "first_used_at": "2026-03-01T12:00:00Z",
         "last_used_at": "2026-03-10T12:00:00Z",
     }
+
+
+def test_a_row_begins_with_the_resource_and_has_a_name_where_one_is_known(server: Server) -> None:
+    org = server.new_org()
+    reply = Reply("r_1", "s_1", START, available=Available(instruction=["ins_1", "ins_2"]))
+    names = {ResourceType.INSTRUCTION: {"ins_1": "Refunds"}}
+    server.store.record([Recording(org, [reply], names=names)])
+    rows = server.client(org).get("/resource-usage/instruction").json()["items"]
+    assert [list(row)[:2] for row in rows] == [
+        ["resource_id", "name"],
+        ["resource_id", "session_count"],
+    ]
+    assert rows[0]["name"] == "Refunds"
+
+
+def test_a_list_says_whether_it_is_known_what_was_applied(server: Server) -> None:
+    org = server.new_org()
+    reply = Reply("r_1", "s_1", START, available=Available(instruction=["ins_1"]))
+    actions = frozenset({ResourceType.ACTION})
+    server.store.record([Recording(org, [reply], reports=actions)])
+    client = server.client(org)
+
+    def signals() -> list[bool]:
+        pages = (client.get(f"/resource-usage/{name}").json() for name in ResourceType)
+        return [page["applied_signal"] for page in pages]
+
+    assert signals() == [True, False, False]
+    recorded = {"reply_id": "r_2", "session_id": "s_1", "replied_at": "2026-03-01T10:00:00Z"}
+    client.post("/replies", json=recorded)
+    assert signals() == [True, True, True]
 
 
 def test_conversations_are_listed_newest_first(counted: httpx.Client) -> None:

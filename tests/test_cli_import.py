@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 
 from applyrate.intake.imports import CHUNK_REPLIES
 from applyrate.intake.lines import Line, LineReader
+from applyrate.store import open_store
+from applyrate.usage import ConversationFacts, ResourceType
 from tests.commands import answer, run, run_process, start_process
 
 END_SECONDS = 30
@@ -175,7 +178,7 @@ def test_a_file_of_many_chunks_is_imported_whole(data: Path, file: Path) -> None
     assert applied_replies(data) == count
 
 
-def test_a_conversation_of_many_chunks_is_imported_whole(data: Path, file: Path) -> None:
+def test_a_conversation_larger_than_a_chunk_is_imported_whole(data: Path, file: Path) -> None:
     count = 2 * CHUNK_REPLIES + 7
     messages = [
         {"role": role, "content": "...", "created_at": 1_767_225_600 + number}
@@ -188,6 +191,38 @@ def test_a_conversation_of_many_chunks_is_imported_whole(data: Path, file: Path)
     assert (imported["lines"], imported["accepted"]) == (1, count)
     counted = answer("summary", "action", "look_up", "--data", data)
     assert (counted["available_sessions"], counted["available_replies"]) == (1, count)
+
+
+def test_importing_again_does_not_undo_what_was_set_of_a_handoff(data: Path, file: Path) -> None:
+    call = {"role": "assistant", "created_at": 0, "tool_calls": [{"function": {"name": "over"}}]}
+    file.write_text("".join(json.dumps({"id": c, "messages": [call]}) + "\n" for c in "ab"))
+    command = ("import", file, "--format", "transcripts", "--data", data)
+    assert answer(*command, "--handoff-action", "over")["handed_off"] == 2
+    with closing(open_store(data)) as store:
+        store.set_conversations("default", {"a": ConversationFacts(handed_off_at=None)})
+    assert answer(*command, "--handoff-action", "over")["handed_off"] == 2
+    (row,) = answer("list", "action", "--data", data)["items"]
+    assert row["handoff_count"] == 1
+    assert answer("check", "--data", data)["faults"] == []
+
+
+def test_transcripts_tell_actions_alone_and_name_their_instructions(data: Path, file: Path) -> None:
+    prompt = {"role": "system", "content": "# Refunds (EU)\nWithin 14 days."}
+    said = {"role": "assistant", "content": "Hello.", "created_at": 0}
+    conversations = [{"id": number, "messages": [prompt, said]} for number in range(3)]
+    file.write_text("".join(json.dumps(one) + "\n" for one in conversations))
+    answer("import", file, "--format", "transcripts", "--data", data)
+    signals = {name: answer("list", name, "--data", data) for name in ResourceType}
+    assert {name: listed["applied_signal"] for name, listed in signals.items()} == {
+        "action": True,
+        "instruction": False,
+        "knowledge": False,
+    }
+    (row,) = signals[ResourceType.INSTRUCTION]["items"]
+    assert (row["resource_id"], row["name"]) == ("refunds-eu", "Refunds (EU)")
+    file.write_text(reply(1))
+    answer("import", file, "--format", "replies", "--data", data)
+    assert answer("list", "knowledge", "--data", data)["applied_signal"] is True
 
 
 def test_gzip_and_standard_input_are_read_alike(data: Path, file: Path) -> None:

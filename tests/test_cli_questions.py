@@ -151,6 +151,45 @@ def test_the_apply_rate_is_shown_where_there_is_one(server: Server, org: str) ->
     assert "%" not in run("summary", "action", "look_up", *where).stdout
 
 
+@pytest.fixture(scope="module")
+def silent_org(server: Server) -> str:
+    """An organization whose sources cannot tell which instructions were applied."""
+    name = server.new_org()
+    prompt = Available(instruction=["sha256-2dee60e6659d", "tone"])
+    names = {ResourceType.INSTRUCTION: {"tone": "Tone [bold]of[/]\nvoice " + "x" * 200}}
+    actions = frozenset({ResourceType.ACTION})
+    reply = Reply("r_1", "s_1", START, available=prompt, applied=Applied(action=["look_up"]))
+    server.store.record([Recording(name, [reply], names=names, reports=actions)])
+    return name
+
+
+def test_without_a_signal_no_rate_is_shown_and_a_sentence_says_why(
+    server: Server, silent_org: str
+) -> None:
+    where = ("--data", server.data, "--org", silent_org)
+    for arguments in (("list", "instruction"), ("summary", "instruction", "tone")):
+        shown = run(*arguments, *where).stdout
+        assert "no signal" in shown
+        assert "can tell which instructions were applied" in shown
+        assert "applyrate.applied.instruction" in shown
+        for misleading in ("%", "never"):
+            assert misleading not in shown
+    for arguments in (("list", "action"), ("summary", "action", "look_up")):
+        assert "signal" not in run(*arguments, *where).stdout.lower()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_name_stands_on_one_line_below_its_id(
+    server: Server, silent_org: str, columns: int
+) -> None:
+    listed = run("list", "instruction", "--data", server.data, "--org", silent_org, columns=columns)
+    lines = [line.rstrip() for line in listed.stdout.splitlines()]
+    (place,) = (number for number, line in enumerate(lines) if line.startswith(" tone "))
+    assert lines[place + 1].startswith(" Tone [bold]of[/] ")
+    assert lines[place + 1].endswith("…")
+    assert max(map(len, lines)) <= columns
+
+
 def test_an_empty_answer_says_so(server: Server) -> None:
     where = ("--data", server.data, "--org", "nobody")
     assert "Nothing is recorded here" in run("list", "action", *where).stdout

@@ -40,7 +40,13 @@ def test_an_example_that_shows_something_else_is_told_apart() -> None:
 
 
 def test_a_command_goes_on_until_the_shell_has_all_of_it() -> None:
-    for command in ("echo 'a\n  b'", "echo \\\n a", "f() {\n  ls\n}", "ls |\n  cat"):
+    for command in (
+        "echo 'a\n  b'",
+        "echo \\\n a",
+        "f() {\n  ls\n}",
+        "ls |\n  cat",
+        "cat <<'E'\na\n\nE",
+    ):
         session = f"$ {command}\na\n  b\n$ ls\n"
         assert list(split_session(session)) == [(command, "a\n  b\n"), ("ls", "")]
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,6 +12,10 @@ from applyrate.errors import InvalidInput
 from applyrate.rules import broken_rule
 
 PREFIX = "APPLYRATE_"
+
+
+Names = tuple[str, ...]
+"""Names that are given in one text, separated by commas."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -28,10 +32,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="Requests a minute and key, most routes; 0 for no limit.")
     ] = 100
     streaming_limit: Annotated[
-        int, Meta(ge=0, description="Requests a minute and key, `POST /replies`; 0 for no limit.")
+        int,
+        Meta(
+            ge=0,
+            description="Requests a minute and key, `POST /replies` and `POST /v1/traces`;"
+            " 0 for no limit.",
+        ),
     ] = 1000
     max_body_bytes: Annotated[
-        int, Meta(ge=1, description="The longest JSON body, after decompression.")
+        int, Meta(ge=1, description="The longest body but NDJSON, after decompression.")
     ] = 32 * 1024 * 1024
     max_line_bytes: Annotated[int, Meta(ge=1, description="The longest line of NDJSON.")] = (
         1024 * 1024
@@ -53,6 +62,71 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(description="The `aud` that a token must have."),
     ] = None
 
+    trace_quiet_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="A trace without its root counts as a reply after so long without"
+            " a new span.",
+        ),
+    ] = 30
+    trace_late_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long the spans of a recorded reply are kept for late ones."),
+    ] = 3600
+    inbox_max_spans: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How many spans the inbox holds; beyond it, `POST /v1/traces` answers 503.",
+        ),
+    ] = 1_000_000
+    conversation_attributes: Annotated[
+        Names,
+        Meta(
+            description="The span or resource attributes that may hold the conversation's id, the"
+            " first one found wins; separated by commas."
+        ),
+    ] = (
+        "applyrate.session_id",
+        "gen_ai.conversation.id",
+        "session.id",
+        "langfuse.session.id",
+        "traceloop.association.properties.session_id",
+        "traceloop.association.properties.thread_id",
+        "ai.telemetry.metadata.sessionId",
+        "ai.telemetry.metadata.session_id",
+        "ai.telemetry.metadata.conversationId",
+        "ai.telemetry.metadata.threadId",
+        "ai.telemetry.metadata.chatId",
+        "ai.settings.context.sessionId",
+        "ai.settings.context.session_id",
+        "ai.settings.context.conversationId",
+        "ai.settings.context.threadId",
+        "ai.settings.context.chatId",
+    )
+    exclude_attributes: Annotated[
+        Names,
+        Meta(
+            description="Traces with one of these span or resource attributes are counted as"
+            " excluded and nothing else; `NAME` or `NAME=VALUE`, separated by commas."
+        ),
+    ] = ()
+    citation_pattern: Annotated[
+        str,
+        Meta(
+            description="The regular expression that finds cited ids in a reply's text, in its"
+            " first group; empty for none."
+        ),
+    ] = r"\[([^\[\]\s]{1,512})\]"
+    handoff_actions: Annotated[
+        Names,
+        Meta(
+            description="Actions whose invocation in a trace hands the conversation off;"
+            " separated by commas."
+        ),
+    ] = ("transfer_to_human_agents", "escalate_to_human")
+
     @property
     def data_path(self) -> Path:
         """The data folder."""
@@ -61,14 +135,23 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of an environment. Raises InvalidInput that names the variable and the rule."""
-    given = {}
+    given: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
         variable = PREFIX + field.name.upper()
         if variable not in environ:
             continue
         try:
-            given[field.name] = msgspec.convert(environ[variable], field.type, strict=False)
+            given[field.name] = _convert(environ[variable], field)
         except msgspec.ValidationError as error:
             rule = broken_rule(str(error))
             raise InvalidInput(f"{variable}: {environ[variable]!r} {rule}") from None
     return Settings(**given)
+
+
+def _convert(text: str, field: msgspec.structs.FieldInfo) -> object:
+    value = _split(text) if isinstance(field.default, tuple) else text
+    return msgspec.convert(value, field.type, strict=False)
+
+
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -9,7 +9,7 @@ from typing import Final, cast
 from litestar import Litestar
 from litestar.datastructures import State
 
-from applyrate.api import docs, health, keys, recording, resource_usage
+from applyrate.api import docs, health, intake, keys, recording, resource_usage, traces
 from applyrate.api.admission import admit
 from applyrate.api.auth import Authenticator
 from applyrate.api.edge import AsgiApp, Edge
@@ -19,6 +19,7 @@ from applyrate.api.limits import RateLimits
 from applyrate.api.openapi import describe, operation_of
 from applyrate.api.request import SERVICES, Request, Services
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.traces import Traces
 from applyrate.settings import Settings
 from applyrate.store import Store
 
@@ -28,6 +29,8 @@ ROUTES: Final = (
     resource_usage.list_conversations,
     recording.record_replies,
     recording.set_conversation,
+    traces.record_traces,
+    intake.list_unattributed,
     keys.create_key,
     keys.list_keys,
     keys.revoke_key,
@@ -52,6 +55,7 @@ def create_app(settings: Settings, store: Store) -> Edge:
         settings=settings,
         store=store,
         commits=commits,
+        traces=Traces(settings, store, commits),
         readers=ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read"),
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
@@ -74,15 +78,20 @@ def create_app(settings: Settings, store: Store) -> Edge:
 
 @asynccontextmanager
 async def _running(services: Services) -> AsyncIterator[None]:
-    writing = asyncio.create_task(services.key_uses.write_every_minute())
+    tasks = [
+        asyncio.create_task(services.key_uses.write_every_minute()),
+        asyncio.create_task(services.traces.run()),
+    ]
     try:
         yield
     finally:
-        writing.cancel()
-        with suppress(asyncio.CancelledError):
-            await writing
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         try:
             await services.key_uses.write()
         finally:
+            await services.traces.close()
             await services.commits.close()
             services.readers.shutdown()

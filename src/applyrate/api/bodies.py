@@ -5,11 +5,14 @@ import zlib
 from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Final
 
+from msgspec import Struct
+
 from applyrate.api.request import Request
 from applyrate.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+PROTOBUF: Final = "application/x-protobuf"
 
 _PIECE_BYTES: Final = 65_536
 
@@ -32,46 +35,72 @@ async def read_json(request: Request) -> bytes:
     return await read_all(request)
 
 
-async def read_all(request: Request) -> bytes:
-    """The whole body, as long as the settings let one be. Raises PayloadTooLarge, InvalidInput."""
-    max_bytes = request.services.settings.max_body_bytes
+async def read_all(
+    request: Request,
+    *,
+    way_out: str = f"send less at once, or replies as {NDJSON}, which may be of any length",
+) -> bytes:
+    """The whole body, as long as the settings let one be, both as it was sent and inflated.
+
+    Raises PayloadTooLarge, UnsupportedMediaType, InvalidInput.
+    """
+    limit = _Limit(request.services.settings.max_body_bytes, way_out)
+    limit.check(_announced_bytes(request))
     body = bytearray()
-    async for piece in read_pieces(request):
+    async for piece in read_pieces(request, limit):
         body += piece
-        if len(body) > max_bytes:
-            raise PayloadTooLarge(
-                f"the body: longer than {max_bytes} bytes; send less at once,"
-                f" or replies as {NDJSON}, which may be of any length"
-            )
+        limit.check(len(body))
     return bytes(body)
 
 
-async def read_pieces(request: Request) -> AsyncIterator[bytes]:
+class _Limit(Struct, frozen=True):
+    """How long a body may be; ``way_out``: what to do with one that is longer."""
+
+    max_bytes: int
+    way_out: str
+
+    def check(self, length: int) -> None:
+        """Raise PayloadTooLarge for a longer body."""
+        if length > self.max_bytes:
+            raise PayloadTooLarge(f"the body: longer than {self.max_bytes} bytes; {self.way_out}")
+
+
+async def read_pieces(request: Request, limit: _Limit | None = None) -> AsyncIterator[bytes]:
     """The body as it comes, inflated, in pieces of at most 64 KiB or of what the socket gave.
 
     Raises UnsupportedMediaType for an encoding other than gzip, InvalidInput where the body breaks
-    off or its gzip data is damaged.
+    off or its gzip data is damaged, PayloadTooLarge where more is sent than the limit allows.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise UnsupportedMediaType(f"Content-Encoding: {encoding!r} is not gzip or identity")
     if encoding == "identity":
-        async for piece in _receive(request):
+        async for piece in _receive(request, limit):
             yield piece
         return
     inflater = _Inflater()
-    async for piece in _receive(request):
+    async for piece in _receive(request, limit):
         for inflated in inflater.feed(piece):
             yield inflated
             await asyncio.sleep(0)  # a little data may inflate to much: let others have a turn
     yield inflater.finish()
 
 
-async def _receive(request: Request) -> AsyncIterator[bytes]:
+def _announced_bytes(request: Request) -> int:
+    """The Content-Length, so that a body which is too long need not be sent first."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def _receive(request: Request, limit: _Limit | None) -> AsyncIterator[bytes]:
+    received = 0
     while True:
         message = await request.receive()
         if message["type"] != "http.request":
             raise InvalidInput("the body: it breaks off before its end")
+        received += len(message["body"])
+        if limit:
+            limit.check(received)
         yield message["body"]
         if not message["more_body"]:
             return

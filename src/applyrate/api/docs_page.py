@@ -168,7 +168,8 @@ class _View:
             return " | ".join(schema["enum"])
         if schema["type"] == "array":
             items = self._kind(schema["items"])
-            return "array of objects" if items.startswith("{") else f"array of {items}"
+            is_object = items.startswith("{") or items == "object"
+            return "array of objects" if is_object else f"array of {items}"
         return str(schema.get("format", schema["type"]))
 
     def _resolve(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,7 +22,8 @@ class Edge:
     """An ASGI app around another.
 
     Routing sees the path as it was sent, percent-encoded, because only there a slash inside an
-    identifier (``%2F``) differs from one between two segments.
+    identifier (``%2F``) differs from one between two segments. An answer that comes before its
+    request's body was read ends the connection, since what is left of the body is on its way.
     """
 
     def __init__(self, app: AsgiApp) -> None:
@@ -42,12 +43,42 @@ class Edge:
         scope[REQUEST_ID] = request_id.decode()
         scope[ANSWER_HEADERS] = headers
 
+        body = _Body(scope, receive)
+
         def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
+                ending = [_CLOSE] if body.is_unread else []
+                message["headers"] = [*message["headers"], *headers, *ending]
             return send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, body.receive if body.is_unread else receive, send_with_headers)
+
+
+_CLOSE: Final = (b"connection", b"close")
+
+
+class _Body:
+    """A request's body on its way in. One that is short has arrived with the request's head."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self.is_unread = any(
+            name == b"transfer-encoding" or (name == b"content-length" and _is_long(value))
+            for name, value in scope["headers"]
+        )
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body"):
+            self.is_unread = False
+        return message
+
+
+_SHORT_BYTES: Final = 4_096
+
+
+def _is_long(length: bytes) -> bool:
+    return not length.isdigit() or int(length) > _SHORT_BYTES
 
 
 _SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")

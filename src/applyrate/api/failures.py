@@ -9,6 +9,7 @@ from typing import Any
 import litestar
 from litestar import Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from msgspec import Struct
 
 from applyrate.api.edge import REQUEST_ID
 from applyrate.errors import (
@@ -24,18 +25,36 @@ from applyrate.errors import (
 _log = logging.getLogger(__name__)
 
 
+class Failure(Struct, frozen=True):
+    """What went wrong, as far as whoever asked should know."""
+
+    status: HTTPStatus
+    message: str
+    headers: Mapping[str, str]
+
+
 def answer_failure(
     request: litestar.Request[Any, Any, Any], error: Exception
 ) -> Response[ErrorBody]:
-    """The answer to a request that failed; what nobody expected is logged with its id."""
+    """The answer to a request that failed."""
+    failure = read_failure(request, error)
+    return Response(
+        error_body(failure.status, failure.message),
+        status_code=failure.status,
+        headers=dict(failure.headers),
+    )
+
+
+def read_failure(request: litestar.Request[Any, Any, Any], error: Exception) -> Failure:
+    """What an exception means for its request; what nobody expected is logged with its id."""
     if isinstance(error, MethodNotAllowedException):
         allowed = _allowed_methods(error)
         message = f"{request.scope['path']}: the path takes {allowed} and nothing else"
-        return _answer(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allowed})
+        return Failure(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allowed})
     if isinstance(error, HTTPException) and not isinstance(error, NotFoundException):
-        return _answer(HTTPStatus(error.status_code), error.detail, error.headers or {})
+        return Failure(HTTPStatus(error.status_code), error.detail, error.headers or {})
     known = error if isinstance(error, ApplyrateError) else _translate(request, error)
-    return _answer(known.status, known.message, _headers(known))
+    return Failure(known.status, known.message, _headers(known))
 
 
 def _translate(request: litestar.Request[Any, Any, Any], error: Exception) -> ApplyrateError:
@@ -57,10 +76,6 @@ def _headers(error: ApplyrateError) -> Mapping[str, str]:
     if isinstance(error, TooManyRequests | Unavailable):
         return {"Retry-After": str(error.retry_after_seconds)}
     return {}
-
-
-def _answer(status: HTTPStatus, message: str, headers: Mapping[str, str]) -> Response[ErrorBody]:
-    return Response(error_body(status, message), status_code=status, headers=dict(headers))
 
 
 def _allowed_methods(error: MethodNotAllowedException) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from applyrate.api.limits import Rate
+from applyrate.errors import ErrorBody
 from applyrate.usage import ResourceType
 
 OPERATION: Final = "operation"
@@ -31,6 +32,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     ``scopes`` must all be held. ``errors`` are the statuses beside ``status`` and 500.
     ``example`` is an answer, ``body_example`` a request's body, both as plain JSON values.
+    ``failure`` is the body of its errors. Where the body may be protobuf, so may the answers.
     ``as_published``: the document describes it in everything but prose as it was published
     elsewhere, and says nothing more.
     """
@@ -52,6 +54,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer_description: str = ""
     example: Any = None
     errors: Sequence[HTTPStatus] = ()
+    failure: type[Struct] = ErrorBody
     as_published: bool = False
 
 

@@ -16,6 +16,7 @@ from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
 from applyrate.errors import InvalidInput
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.traces import Traces
 from applyrate.settings import Settings
 from applyrate.store import Store
 
@@ -31,6 +32,7 @@ class Services(Struct, frozen=True):
     settings: Settings
     store: Store
     commits: GroupCommit
+    traces: Traces
     readers: ThreadPoolExecutor
     authenticator: Authenticator
     key_uses: KeyUses

@@ -14,6 +14,7 @@ from applyrate.cli.demo import demo
 from applyrate.cli.importing import import_file
 from applyrate.cli.questions import list_conversations, list_resources, summary
 from applyrate.cli.serving import serve
+from applyrate.cli.unattributed import attribute, unattributed
 
 app = typer.Typer(
     name="applyrate",
@@ -57,4 +58,6 @@ app.command("summary", rich_help_panel=_QUESTIONS)(summary)
 app.command("list", rich_help_panel=_QUESTIONS)(list_resources)
 app.command("conversations", rich_help_panel=_QUESTIONS)(list_conversations)
 app.command("import", rich_help_panel=_DATA)(import_file)
+app.command("unattributed", rich_help_panel=_DATA)(unattributed)
+app.command("attribute", rich_help_panel=_DATA)(attribute)
 app.command("check", rich_help_panel=_DATA)(check)

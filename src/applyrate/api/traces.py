@@ -1,0 +1,139 @@
+"""Traces: what any exporter of OpenTelemetry sends (OTLP over HTTP)."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+import litestar
+from litestar import Response, post
+
+from applyrate.api.bodies import JSON, PROTOBUF, media_type, read_all
+from applyrate.api.failures import read_failure
+from applyrate.api.limits import Rate
+from applyrate.api.operations import OPERATION, Operation
+from applyrate.api.otlp_answers import (
+    ExportFailure,
+    ExportReceipt,
+    ExportRequest,
+    encode_failure,
+    encode_receipt,
+)
+from applyrate.api.request import Request
+from applyrate.intake.otlp import Decoded, decode_json, decode_protobuf
+from applyrate.intake.spans import ObservedSpan
+
+MAX_BYTES_IN_LOOP: Final = 32_768
+"""A longer body is decoded in a thread, so that no other request waits for it."""
+
+
+def answer_failed_export(
+    request: litestar.Request[Any, Any, Any], error: Exception
+) -> Response[bytes]:
+    """The answer to an export that failed.
+
+    A key that has used up its requests is told 503: many exporters drop a batch on 429.
+    """
+    failure = read_failure(request, error)
+    status = failure.status
+    if status is HTTPStatus.TOO_MANY_REQUESTS:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = PROTOBUF if kind == PROTOBUF else JSON
+    return Response(
+        encode_failure(kind, status, failure.message),
+        media_type=kind,
+        status_code=status,
+        headers=dict(failure.headers),
+    )
+
+
+@post(
+    "/v1/traces",
+    status_code=HTTPStatus.OK,
+    exception_handlers={Exception: answer_failed_export},
+    opt={
+        OPERATION: Operation(
+            operation_id="recordTraces",
+            tag="Recording",
+            summary="Record traces of OpenTelemetry",
+            description=(
+                "Takes spans from any exporter of OTLP over HTTP, in protobuf or JSON, compressed"
+                " with gzip or not, and makes replies of their traces. The answer comes once the"
+                " spans are on disk, in the encoding of the request.\n\n"
+                "Set `OTEL_EXPORTER_OTLP_ENDPOINT` to this service and"
+                " `OTEL_EXPORTER_OTLP_HEADERS` to `authorization=Bearer <key>`. Spans may come in"
+                " any split and order, and again: no count changes. `partialSuccess` tells of spans"
+                " that were refused for good; errors are a `google.rpc.Status`."
+            ),
+            scopes=("usage:write",),
+            rate=Rate.STREAMING,
+            body=ExportRequest,
+            body_example={
+                "resourceSpans": [
+                    {
+                        "scopeSpans": [
+                            {
+                                "spans": [
+                                    {
+                                        "traceId": "5b8efff798038103d269b633813fc60c",
+                                        "spanId": "eee19b7ec3c1b174",
+                                        "name": "execute_tool lookup_order",
+                                        "startTimeUnixNano": "1772359200000000000",
+                                        "endTimeUnixNano": "1772359200250000000",
+                                        "attributes": [
+                                            {"key": key, "value": {"stringValue": value}}
+                                            for key, value in (
+                                                ("gen_ai.operation.name", "execute_tool"),
+                                                ("gen_ai.tool.name", "lookup_order"),
+                                                ("gen_ai.conversation.id", "conv_7"),
+                                            )
+                                        ],
+                                    }
+                                ]
+                            }
+                        ]
+                    }
+                ]
+            },
+            media_types=(JSON, PROTOBUF),
+            answer=ExportReceipt,
+            answer_description="The spans are on disk.",
+            example={
+                "partialSuccess": {
+                    "rejectedSpans": "1",
+                    "errorMessage": "resourceSpans[0].scopeSpans[0].spans[4].spanId: all zero",
+                }
+            },
+            failure=ExportFailure,
+            errors=(
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.UNAUTHORIZED,
+                HTTPStatus.FORBIDDEN,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            ),
+        )
+    },
+)
+async def record_traces(request: Request) -> Response[bytes]:
+    """Keep what the spans of the body tell; replies are made of it once their trace is there."""
+    kind = media_type(request, (PROTOBUF, JSON))
+    body = await read_all(request, way_out="export fewer spans at once")
+    if len(body) > MAX_BYTES_IN_LOOP:
+        readers = request.services.readers
+        decoded, observed = await asyncio.get_running_loop().run_in_executor(
+            readers, _observe, request, kind, body
+        )
+    else:
+        decoded, observed = _observe(request, kind, body)
+    if observed:
+        await request.services.traces.accept(request.caller.org, observed)
+    answer = encode_receipt(kind, decoded.refused_count, decoded.message)
+    return Response(answer, media_type=kind)
+
+
+def _observe(request: Request, kind: str, body: bytes) -> tuple[Decoded, list[ObservedSpan]]:
+    decoded = (decode_protobuf if kind == PROTOBUF else decode_json)(body)
+    traces, org = request.services.traces, request.caller.org
+    return decoded, [traces.observe(org, span) for span in decoded.spans]
