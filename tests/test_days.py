@@ -130,9 +130,9 @@ def test_a_question_that_began_before_a_commit_does_not_see_it(tmp_path: Path) -
                 write_replies(db, Directory(), days, one)
             with database.reading() as db:
                 (resource,) = db.execute("SELECT id FROM resource").fetchone()
-                after = days.at(db).read(resource, day, day)
+                after = days.at(db).read([resource], day, day)[resource]
         assert [row.usage_count for row in after[day].rows[APPLIED]] == [4]
-        before = at_first.read(resource, day, day)
+        before = at_first.read([resource], day, day)[resource]
         assert [row.usage_count for row in before[day].rows[APPLIED]] == [3]
 
 

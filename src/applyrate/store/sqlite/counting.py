@@ -5,14 +5,15 @@ the days that it covers only in part, what the edges say.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import msgspec
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.days import Day, Days, DaysAt, Row, Timeline
-from applyrate.store.sqlite.edges import Edges, Span
+from applyrate.store.sqlite.days import Day, Days, DaysAt, Row
+from applyrate.store.sqlite.edges import Edges, Part, Span, choose
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
     APPLIED,
@@ -99,21 +100,28 @@ class Counter:
 
     def tally(self, resource: int) -> Tallies:
         """The counts of a resource, of both kinds."""
-        tallies, spans = [Tally(), Tally()], dict[int, Span]()
-        for kind, *total in self._db.execute(_TOTALS, (resource,)):
+        return self.tally_all([resource])[resource]
+
+    def tally_all(self, resources: Sequence[int]) -> dict[int, Tallies]:
+        """The counts of resources, of both kinds."""
+        tallies = {resource: [Tally(), Tally()] for resource in resources}
+        cut = list[tuple[int, int]]()
+        first, last = _FAR_AHEAD, _LONG_AGO
+        wanted = msgspec.json.encode(resources).decode()
+        for resource, kind, *total in self._db.execute(_TOTALS, (wanted,)):
             _, _, first_at, last_at, _ = total
             start, end = max(self._span.start, first_at), min(self._span.end, last_at + 1)
             if (start, end) == (first_at, last_at + 1):
-                tallies[kind] = Tally(*total)
+                tallies[resource][kind] = Tally(*total)
             elif start < end:
-                spans[kind] = Span(start, end)
-        if spans:
-            first = min(span.start for span in spans.values()) // DAY
-            last = (max(span.end for span in spans.values()) - 1) // DAY
-            days = self._days_at.read(resource, first, last)
-            for kind in spans:
-                tallies[kind] = self._tally_days(resource, kind, days)
-        return Tallies(*tallies)
+                cut.append((resource, kind))
+                first, last = min(first, start // DAY), max(last, (end - 1) // DAY)
+        if cut:
+            asked = list(dict.fromkeys(resource for resource, _ in cut))
+            days = self._days_at.read(asked, first, last)
+            for resource, kind in cut:
+                tallies[resource][kind] = self._tally_days(resource, kind, days[resource])
+        return {resource: Tallies(*kinds) for resource, kinds in tallies.items()}
 
     @cached_property
     def _days_at(self) -> DaysAt:
@@ -133,13 +141,16 @@ class Counter:
                     )
                     conversations = row.conversations
                 else:
-                    timeline = row.timeline or self._timeline(resource, kind, day, rows, row)
-                    part = self.edges.part(timeline)
+                    part = (
+                        self.edges.cut(row.timeline)
+                        if row.timeline
+                        else self._part(resource, kind, day, rows, row)
+                    )
                     if part is None:
                         continue
                     row_count = len(part.replies)
-                    if row.usage_count > len(timeline.replies):
-                        row_count += self._more_calls(resource, BitMap(part.replies))
+                    if row.reply_count != row.usage_count:
+                        row_count += self._more_calls(resource, part.replies)
                     row_first_at, row_last_at = part.first_at, part.last_at
                     conversations = part.conversations
                 usage_count += row_count
@@ -150,15 +161,20 @@ class Counter:
         together = BitMap.union(*bitmaps)
         return Tally(len(together), usage_count, first_at, last_at, conversations=together)
 
-    def _timeline(self, resource: int, kind: int, day: int, rows: Day, row: Row) -> Timeline:
-        """The times of a row's replies, which stay with the row."""
-        (replies,) = self._db.execute(_REPLIES, (day, kind, resource, row.block)).fetchone()
-        known = None
-        if kind == APPLIED:
+    def _part(self, resource: int, kind: int, day: int, rows: Day, row: Row) -> Part | None:
+        """What of a row lies inside the window; the times of few replies then stay with the row."""
+        (packed,) = self._db.execute(_REPLIES, (day, kind, resource, row.block)).fetchone()
+        replies = unpack(packed)
+        row.reply_count = len(replies)
+        if self.edges.is_busy(day, replies):
+            return self.edges.pick(day, replies)
+        timeline = None
+        if kind == APPLIED:  # what was applied was mostly available
             known = next((r.timeline for r in rows.rows[AVAILABLE] if r.block == row.block), None)
-        timeline = self.edges.timeline(day, unpack(replies), known)
+            timeline = choose(known, replies) if known else None
+        timeline = timeline or self.edges.look_up(replies)
         self._days.keep_timeline(resource, day, row, timeline)
-        return timeline
+        return self.edges.cut(timeline)
 
     def _more_calls(self, action: int, replies: BitMap) -> int:
         """The invocations of an action in those replies, beyond one for each."""
@@ -173,8 +189,9 @@ FROM organization JOIN resource ON resource.org = organization.id
 WHERE organization.name = ? AND type = ? AND resource_id = ?
 """
 _TOTALS = """
-SELECT kind, conversation_count, usage_count, first_at, last_at, handoff_count FROM usage_total
-WHERE kind IN (0, 1) AND resource = ?
+SELECT resource, kind, conversation_count, usage_count, first_at, last_at, handoff_count
+FROM json_each(?) AS asked CROSS JOIN usage_total
+WHERE kind IN (0, 1) AND resource = asked.value
 """
 _REPLIES = """
 SELECT replies FROM usage_day WHERE day = ? AND kind = ? AND resource = ? AND block = ?

@@ -9,7 +9,7 @@ another process has written, and everything is forgotten.
 
 import sqlite3
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 MAX_KEPT_BYTES = 48 * 1024 * 1024
 """What the decoded days of a process take, about."""
 
-_ROW_BYTES = 400
+_ROW_BYTES = 500
 _DAY_BYTES = 250
 _REPLY_BYTES = 16
-_CONTAINER_BYTES = 8192
 
 
 class Timeline(NamedTuple):
@@ -42,7 +41,9 @@ class Timeline(NamedTuple):
 class Row(Struct):
     """A resource's usages of one kind on one day in one block of replies.
 
-    ``timeline`` is filled by the first question that needs it.
+    ``bytes`` is what it takes in memory, about. ``reply_count`` and ``timeline`` are filled by the
+    first question that needs them; a busy row gets no timeline, since only its part inside a window
+    is ever read.
     """
 
     block: int
@@ -50,6 +51,8 @@ class Row(Struct):
     first_at: int
     last_at: int
     conversations: BitMap
+    bytes: int
+    reply_count: int | None = None
     timeline: Timeline | None = None
 
 
@@ -57,7 +60,7 @@ class Day(NamedTuple):
     """The rows of a resource on one day by kind, as they are since a version of the usages."""
 
     version: int
-    rows: tuple[Sequence[Row], Sequence[Row]]
+    rows: tuple[list[Row], list[Row]]
 
 
 class Days:
@@ -122,7 +125,10 @@ class Days:
     def keep_timeline(self, resource: int, day: int, row: Row, timeline: Timeline) -> None:
         """Keep a row's timeline with it."""
         with self._lock:
+            if row.timeline is not None:
+                return
             row.timeline = timeline
+            row.bytes += _REPLY_BYTES * len(timeline.times)
             known = self._resources.get(resource)
             if known and day in known.days:
                 self._spend(known, _REPLY_BYTES * len(timeline.times))
@@ -147,26 +153,43 @@ class DaysAt(NamedTuple):
     db: sqlite3.Connection
     version: int
 
-    def read(self, resource: int, first: int, last: int) -> dict[int, Day]:
-        """The days of a resource from ``first`` to ``last``, both included."""
+    def read(self, resources: Sequence[int], first: int, last: int) -> dict[int, dict[int, Day]]:
+        """The days of resources from ``first`` to ``last``, both included."""
         wanted = range(first, last + 1)
-        found = self.days.known(resource, wanted, self.version)
-        missing = [day for day in wanted if day not in found]
-        if missing:
-            read = self._read(resource, missing)
-            self.days.keep(resource, read, self.version)
-            found |= read
+        found = {
+            resource: self.days.known(resource, wanted, self.version) for resource in resources
+        }
+        lacking: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+        for resource, days in found.items():
+            if len(days) < len(wanted):
+                lacking[tuple(day for day in wanted if day not in days)].append(resource)
+        for missing, those in lacking.items():
+            for resource, read in self._read(those, missing).items():
+                self.days.keep(resource, read, self.version)
+                found[resource] |= read
         return found
 
-    def _read(self, resource: int, missing: list[int]) -> dict[int, Day]:
-        rows: dict[int, tuple[list[Row], list[Row]]] = {day: ([], []) for day in missing}
-        wanted = msgspec.json.encode(missing).decode()
-        for day, kind, block, usage_count, first_at, last_at, conversations in self.db.execute(
-            _DAYS, (wanted, resource)
+    def _read(self, resources: Sequence[int], missing: Sequence[int]) -> dict[int, dict[int, Day]]:
+        """Read the rows in the order in which they lie: by day, then kind, then resource."""
+        read: dict[int, dict[int, Day]] = {resource: {} for resource in resources}
+        wanted = (
+            msgspec.json.encode(missing).decode(),
+            msgspec.json.encode(sorted(resources)).decode(),
+        )
+        for resource, day, kind, block, usage_count, first_at, last_at, packed in self.db.execute(
+            _DAYS, wanted
         ):
-            row = Row(block, usage_count, first_at, last_at, unpack(conversations))
-            rows[day][kind].append(row)
-        return {day: Day(self.version, kinds) for day, kinds in rows.items()}
+            days = read[resource]
+            if day not in days:
+                days[day] = Day(self.version, ([], []))
+            size = _ROW_BYTES + 2 * len(packed)
+            row = Row(block, usage_count, first_at, last_at, unpack(packed), size)
+            days[day].rows[kind].append(row)
+        nothing = Day(self.version, ([], []))
+        for days in read.values():
+            for day in missing:
+                days.setdefault(day, nothing)
+        return read
 
 
 class _Resource(Struct):
@@ -176,18 +199,14 @@ class _Resource(Struct):
 
 def _size(day: Day) -> int:
     """About how many bytes a day takes."""
-    return _DAY_BYTES + sum(
-        _ROW_BYTES
-        + min(2 * len(row.conversations), _CONTAINER_BYTES)
-        + (_REPLY_BYTES * len(row.timeline.times) if row.timeline else 0)
-        for rows in day.rows
-        for row in rows
-    )
+    available, applied = day.rows
+    return _DAY_BYTES + sum([row.bytes for row in available]) + sum([row.bytes for row in applied])
 
 
 _ADVANCE = "UPDATE usage_version SET number = number + 1 RETURNING number"
 _DAYS = """
-SELECT day, kind, block, usage_count, first_at, last_at, conversations
-FROM json_each(?1) AS wanted CROSS JOIN usage_day
-WHERE day = wanted.value AND kind IN (0, 1) AND resource = ?2
+SELECT resource, day, kind, block, usage_count, first_at, last_at, conversations
+FROM json_each(?1) AS wanted CROSS JOIN (SELECT 0 AS code UNION ALL SELECT 1)
+     CROSS JOIN json_each(?2) AS asked CROSS JOIN usage_day
+WHERE day = wanted.value AND kind = code AND resource = asked.value
 """

@@ -1,7 +1,8 @@
 """The edges of a window: which usages of a day lie inside, where the window covers only a part.
 
-A row of a day knows its replies, not their times. Either those replies are looked up one by one, or
-all replies of the organization on that day are read, by time: whichever is less work.
+A row of a day knows its replies, not their times. Either those replies are looked up one by one,
+which tells their times for every window; or all replies of the organization in that part of the day
+are read, by time, which tells only what lies inside. Whichever is less work.
 """
 
 import sqlite3
@@ -29,99 +30,121 @@ class Span(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What of a timeline lies inside a window; the times are of the first and the last reply."""
+    """What of a row lies inside a window; the times are of the first and the last reply."""
 
-    replies: "array[int]"
+    replies: BitMap
     conversations: BitMap
     first_at: int
     last_at: int
 
 
 class Edges:
-    """The edges of one organization and window; whole days are read at most once."""
+    """The edges of one organization and window; what all resources share is read at most once."""
 
     def __init__(self, db: sqlite3.Connection, org: int, span: Span) -> None:
         self._db = db
         self._org = org
         self._span = span
-        self._whole_days: dict[int, Timeline] = {}
+        self._all_replies: dict[int, _Replies] = {}
 
-    def part(self, timeline: Timeline) -> Part | None:
+    def cut(self, timeline: Timeline) -> Part | None:
         """What of a timeline lies inside the window; None where nothing does."""
-        first, end = self._inside(timeline)
+        first = bisect_left(timeline.times, self._span.start)
+        end = bisect_left(timeline.times, self._span.end, first)
         if first == end:
             return None
         return Part(
-            timeline.replies[first:end],
+            BitMap(timeline.replies[first:end]),
             BitMap(timeline.conversations[first:end]),
             timeline.times[first],
             timeline.times[end - 1],
         )
 
+    def pick(self, day: int, replies: BitMap) -> Part | None:
+        """What of a day's replies lies inside the window, found among all that do."""
+        all_replies = self._replies_of(day)
+        inside = [reply in replies for reply in all_replies.replies]
+        found = _Replies(*(list(compress(column, inside)) for column in all_replies))
+        if not found.replies:
+            return None
+        return Part(
+            BitMap(found.replies),
+            BitMap(found.conversations),
+            self._replied_at(found.replies[0]),
+            self._replied_at(found.replies[-1]),
+        )
+
     def last_at(self, day: int, replies: BitMap) -> int | None:
         """The time of the last of a day's replies inside the window, asked of many resources."""
-        timeline = self._whole_day(day)
-        first, end = self._inside(timeline)
-        for place in range(end - 1, first - 1, -1):
-            if timeline.replies[place] in replies:
-                return timeline.times[place]
-        return None
+        newest_first = reversed(self._replies_of(day).replies)
+        last = next((reply for reply in newest_first if reply in replies), None)
+        return None if last is None else self._replied_at(last)
 
-    def timeline(self, day: int, replies: BitMap, known: Timeline | None) -> Timeline:
-        """A day's replies by time. ``known`` is a timeline that may have all of them."""
-        if known is not None and replies <= BitMap(known.replies):
-            return _among(known, replies)  # what was applied was mostly available
-        if self._looks_up(day, replies):
-            ordinals = msgspec.json.encode(list(replies)).decode()
-            return self._read(_LOOK_UP, (ordinals, self._org << ORDINAL_BITS))
-        return _among(self._whole_day(day), replies)
-
-    def _inside(self, timeline: Timeline) -> tuple[int, int]:
-        first = bisect_left(timeline.times, self._span.start)
-        return first, bisect_left(timeline.times, self._span.end, first)
-
-    def _looks_up(self, day: int, replies: BitMap) -> bool:
-        """Whether to look a day's replies up: the organization has many times more on it."""
+    def is_busy(self, day: int, replies: BitMap) -> bool:
+        """Whether a day's replies are better picked from all of them than looked up."""
         if len(replies) <= _FEW:
-            return True
+            return False
         limit = _LOOK_UP_COST * len(replies)
-        if day in self._whole_days:
-            return len(self._whole_days[day].times) > limit
-        query = (self._org, day * DAY, (day + 1) * DAY, limit + 1)
-        (count,) = self._db.execute(_COUNT, query).fetchone()
-        return bool(count > limit)
+        if day in self._all_replies:
+            return len(self._all_replies[day].replies) <= limit
+        (count,) = self._db.execute(_COUNT, (self._org, *self._bounds(day), limit + 1)).fetchone()
+        return bool(count <= limit)
 
-    def _whole_day(self, day: int) -> Timeline:
-        if day not in self._whole_days:
-            bounds = (day * DAY, (day + 1) * DAY)
-            self._whole_days[day] = self._read(_WHOLE_DAY, (self._org, *bounds))
-        return self._whole_days[day]
+    def look_up(self, replies: BitMap) -> Timeline:
+        """The times and conversations of replies, one by one."""
+        ordinals = msgspec.json.encode(list(replies)).decode()
+        rows = self._db.execute(_LOOK_UP, (ordinals, self._org << ORDINAL_BITS))
+        times, found, conversations = _to_columns(rows.fetchone())
+        return Timeline(array("q", times), array("I", found), array("I", conversations))
 
-    def _read(self, query: str, parameters: tuple[int | str, ...]) -> Timeline:
-        """The columns of a query, as text, which turns into numbers thrice as fast as rows do."""
-        times, replies, conversations = (
-            msgspec.json.decode(f"[{column or ''}]", type=list[int])
-            for column in self._db.execute(query, parameters).fetchone()
+    def _replies_of(self, day: int) -> "_Replies":
+        if day not in self._all_replies:
+            rows = self._db.execute(_ALL_REPLIES, (self._org, *self._bounds(day)))
+            self._all_replies[day] = _Replies(*_to_columns(rows.fetchone()))
+        return self._all_replies[day]
+
+    def _replied_at(self, reply: int) -> int:
+        key = (self._org << ORDINAL_BITS | reply,)
+        (at,) = self._db.execute("SELECT replied_at FROM reply WHERE id = ?", key).fetchone()
+        return int(at)
+
+    def _bounds(self, day: int) -> Span:
+        return Span(
+            max(self._span.start, day * DAY),
+            min(self._span.end, (day + 1) * DAY),
         )
-        return Timeline(array("q", times), array("I", replies), array("I", conversations))
 
 
-def _among(timeline: Timeline, replies: BitMap) -> Timeline:
-    """The part of a timeline that is of those replies."""
-    if len(replies) == len(timeline.replies):
-        return timeline
+class _Replies(NamedTuple):
+    """Replies in order of time, and their conversations, as ordinals."""
+
+    replies: list[int]
+    conversations: list[int]
+
+
+def choose(timeline: Timeline, replies: BitMap) -> Timeline | None:
+    """The part of a timeline that is of those replies; None where it lacks one of them."""
     inside = [reply in replies for reply in timeline.replies]
-    return Timeline(*(array(column.typecode, compress(column, inside)) for column in timeline))
+    if sum(inside) < len(replies):
+        return None
+    # An array takes a list at once, and an iterator item by item.
+    return Timeline(
+        *(array(column.typecode, list(compress(column, inside))) for column in timeline)
+    )
+
+
+def _to_columns(columns: tuple[str | None, ...]) -> list[list[int]]:
+    """Columns that come as text, which turns into numbers in a third of the time of rows."""
+    return [msgspec.json.decode(f"[{column or ''}]", type=list[int]) for column in columns]
 
 
 _COUNT = """
 SELECT count(*) FROM
     (SELECT 1 FROM reply WHERE org = ? AND replied_at >= ? AND replied_at < ? LIMIT ?)
 """
-_WHOLE_DAY = """
-SELECT group_concat(replied_at), group_concat(id & 0xFFFFFFFF),
-       group_concat(conversation & 0xFFFFFFFF) FROM
-    (SELECT replied_at, id, conversation FROM reply INDEXED BY reply_time
+_ALL_REPLIES = """
+SELECT group_concat(id & 0xFFFFFFFF), group_concat(conversation & 0xFFFFFFFF) FROM
+    (SELECT id, conversation FROM reply INDEXED BY reply_time
      WHERE org = ? AND replied_at >= ? AND replied_at < ? ORDER BY replied_at)
 """
 _LOOK_UP = """

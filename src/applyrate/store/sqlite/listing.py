@@ -73,9 +73,9 @@ def _rows(
     """The resources with their names and counts."""
     wanted = msgspec.json.encode([entry.resource for entry in entries]).decode()
     names: dict[int, str] = dict(db.execute(_NAMES, (wanted,)).fetchall())
-    counted = [counter.tally(entry.resource) for entry in entries]
+    tallies_of = counter.tally_all([entry.resource for entry in entries])
     # Of all time the sums know the handoffs, and the bitmaps need not be read.
-    of_window = any(tallies.applied.conversations is not None for tallies in counted)
+    of_window = any(one.applied.conversations is not None for one in tallies_of.values())
     handoffs = handed_off(db, org) if of_window else BitMap()
     return [
         ResourceUsage(
@@ -88,7 +88,8 @@ def _rows(
             ),
             **counts_of(tallies),
         )
-        for entry, tallies in zip(entries, counted, strict=True)
+        for entry in entries
+        for tallies in (tallies_of[entry.resource],)
     ]
 
 
