@@ -1,6 +1,5 @@
 """The ids of instructions follow from a prompt's text alone."""
 
-import time
 
 import pytest
 from hypothesis import given
@@ -107,7 +106,6 @@ def test_a_text_too_long_for_an_id_is_told_apart_from_others_like_it() -> None:
 @pytest.mark.parametrize(
     "text", ["# " + " " * 500_000 + "x", "# x" + " #" * 250_000, "`" * 500_000 + "x`"]
 )
+@pytest.mark.timeout(60)  # reading it again from each place would take hours
 def test_a_line_of_any_length_is_read_in_one_go(text: str) -> None:
-    started_at = time.monotonic()
-    instruction_ids(text)
-    assert time.monotonic() - started_at < 2
+    assert instruction_ids(text)

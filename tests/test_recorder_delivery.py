@@ -206,12 +206,12 @@ def test_what_does_not_fit_is_dropped_and_counted_and_never_waited_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with (
-        scripted_service(Answer(delay_seconds=0.5)) as service,
+        scripted_service(Answer(delay_seconds=2)) as service,
         Recorder(service.url, max_waiting_replies=10, delay_seconds=0) as recorder,
     ):
         started_at = time.monotonic()
         tell(recorder, *(f"r{number}" for number in range(100)))
-        assert time.monotonic() - started_at < 0.5
+        assert time.monotonic() - started_at < 2
         assert recorder.flush(PATIENT)
         assert recorder.dropped_count == 90
         assert set(service.reply_ids) == {f"r{number}" for number in range(10)}
@@ -285,8 +285,9 @@ def test_a_service_that_is_killed_and_comes_back_loses_nothing(tmp_path: Path) -
 
             def work(name: str) -> None:
                 while not ended.wait(0.002):
-                    told.append(f"{name}-{len(told)}")
-                    tell(recorder, told[-1])
+                    reply_id = f"{name}-{len(told)}"
+                    told.append(reply_id)
+                    tell(recorder, reply_id)
 
             threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
             for thread in threads:
