@@ -8,11 +8,14 @@ PYTEST_WORKERS ?= 2
 BIN := .venv/bin
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
+FRONTEND := src/applyrate/dashboard/frontend
+BUNDLE := src/applyrate/dashboard/static/manifest.json
+
 .DEFAULT_GOAL := help
-.PHONY: help serve demo install test check format docs fuzz bench lock clean
+.PHONY: help serve demo install test check format docs screenshots fuzz bench lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: install  ## serve the embedded store on http://127.0.0.1:8600
 	@$(BIN)/applyrate serve
@@ -20,12 +23,12 @@ serve: install  ## serve the embedded store on http://127.0.0.1:8600
 demo: install  ## the same on a simulated support agent's 90 days
 	@$(BIN)/applyrate demo
 
-install: .venv/installed  ## make .venv with what serving needs
+install: .venv/installed $(BUNDLE)  ## make .venv with what serving needs, and the dashboard's script
 
-test: .venv/installed-dev  ## run every test
+test: .venv/installed-dev $(BUNDLE)  ## run every test
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --cov --cov-report=term
 
-check: .venv/installed-dev  ## format, lint, types, and the tests of what changed
+check: .venv/installed-dev $(BUNDLE)  ## format, lint, types, and the tests of what changed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -37,6 +40,9 @@ format: .venv/installed-dev  ## format and mend what the linter can mend
 
 docs: .venv/installed-dev  ## build the documentation site in docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b dirhtml docs docs/_build/site
+
+screenshots: .venv/installed-dev $(BUNDLE)  ## take pictures of every page, and the README's anew
+	$(BIN)/python -m tests.browser.screenshots
 
 fuzz: .venv/installed-dev  ## fuzz the decoder of OTLP for five minutes
 	$(BIN)/python -m tests.fuzz_otlp -max_total_time=300
@@ -56,6 +62,17 @@ lock: .venv/uv  ## resolve every dependency anew into uv.lock
 
 clean:  ## remove everything that was made here, data folders excepted
 	rm -rf .venv .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache docs/_build dist
+	rm -rf $(FRONTEND)/node_modules $(dir $(BUNDLE))
+
+# Without Node the pages work, with tables in place of charts, and say so.
+$(BUNDLE): $(wildcard $(FRONTEND)/*.* $(FRONTEND)/scripts/* $(FRONTEND)/styles/*)
+	@if command -v npm >/dev/null; then \
+	  echo "Building the dashboard's script and style ..."; \
+	  (cd $(FRONTEND) && npm ci --loglevel=error && npm run --silent build) \
+	    || echo "It could not be built: the dashboard shows tables in place of charts."; \
+	else \
+	  echo "npm is not there: the dashboard shows tables in place of charts."; \
+	fi
 
 .venv/uv:
 	@$(PYTHON) -c 'import sys; sys.exit("Applyrate needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with make PYTHON=...") if sys.version_info < (3, 11) else None'

@@ -17,7 +17,7 @@ import msgspec
 from rich.progress import Progress
 
 import applyrate
-from applyrate.store import open_store
+from applyrate.store import Store, open_store
 from applyrate.usage import ConversationFacts, Recording
 from bench.generator import ORG, Workload
 from bench.peers.postgres.schema import load_bulk
@@ -47,23 +47,22 @@ class Cache(NamedTuple):
 
     def store(self, workload: Workload, stop: int, progress: Progress) -> tuple[Path, Loading]:
         """The embedded store's folder with the replies before ``stop``, and how long they took."""
-        sources = [_HERE / "generator.py", *_STORE_SOURCES.rglob("*.py")]
-        sources += _STORE_SOURCES.rglob("*.sql")
-        folder = self._build(
-            "store", sources, lambda folder: _record_all(folder, workload, stop, progress)
+        folder = self.build(
+            "store", store_sources(), lambda folder: _record_all(folder, workload, stop, progress)
         )
         return folder, msgspec.json.decode((folder / _LOADING).read_bytes(), type=Loading)
 
     def postgres(self, programs: Path, workload: Workload, stop: int, progress: Progress) -> Path:
         """The folder of a PostgreSQL cluster with the replies before ``stop``, loaded in bulk."""
         sources = [_HERE / "generator.py", _HERE / "peers" / "postgres" / "schema.py"]
-        return self._build(
+        return self.build(
             "postgres",
             sources,
             lambda folder: _load_all(programs, folder, workload, stop, progress),
         )
 
-    def _build(self, name: str, sources: Iterable[Path], fill: Callable[[Path], None]) -> Path:
+    def build(self, name: str, sources: Iterable[Path], fill: Callable[[Path], None]) -> Path:
+        """The folder that ``fill`` makes, made once as long as these sources stay the same."""
         folder = self.folder / f"{name}-{_fingerprint(sources)}"
         built = sorted(self.folder.glob(f"{name}-*"))
         if self.keep and built:
@@ -77,6 +76,15 @@ class Cache(NamedTuple):
             fill(unfinished)
             unfinished.rename(folder)
         return folder
+
+
+def store_sources() -> list[Path]:
+    """What the embedded store's data depend on."""
+    return [
+        _HERE / "generator.py",
+        *_STORE_SOURCES.rglob("*.py"),
+        *_STORE_SOURCES.rglob("*.sql"),
+    ]
 
 
 @contextmanager
@@ -101,24 +109,37 @@ def _fingerprint(sources: Iterable[Path]) -> str:
 
 
 def _record_all(folder: Path, workload: Workload, stop: int, progress: Progress) -> None:
+    with closing(open_store(folder)) as store:
+        seconds = record_replies(store, workload, stop, progress)
+        mark_handed_off(store, workload, stop, progress)
+    (folder / _LOADING).write_bytes(msgspec.json.encode(Loading(stop, seconds)))
+
+
+def record_replies(
+    store: Store, workload: Workload, stop: int, progress: Progress, batch: int = BATCH
+) -> float:
+    """Record the replies before ``stop``; the seconds that the store took."""
     seconds = 0.0
     task = progress.add_task("Recording into the embedded store", total=stop)
-    with closing(open_store(folder)) as store:
-        for replies in workload.batches(0, stop, BATCH):
-            start = time.perf_counter()
-            store.record([Recording(ORG, replies)])
-            seconds += time.perf_counter() - start
-            progress.advance(task, len(replies))
-        handed_off = workload.handed_off_before(stop)
-        task = progress.add_task("Marking conversations handed off", total=len(handed_off))
-        for marked in _portions(list(handed_off.items()), BATCH):
-            facts = {
-                workload.session_ids[conversation]: ConversationFacts(handed_off_at=at)
-                for conversation, at in marked
-            }
-            store.set_conversations(ORG, facts)
-            progress.advance(task, len(marked))
-    (folder / _LOADING).write_bytes(msgspec.json.encode(Loading(stop, seconds)))
+    for replies in workload.batches(0, stop, batch):
+        start = time.perf_counter()
+        store.record([Recording(ORG, replies)])
+        seconds += time.perf_counter() - start
+        progress.advance(task, len(replies))
+    return seconds
+
+
+def mark_handed_off(store: Store, workload: Workload, stop: int, progress: Progress) -> None:
+    """Set when the conversations before ``stop`` were handed off."""
+    handed_off = workload.handed_off_before(stop)
+    task = progress.add_task("Marking conversations handed off", total=len(handed_off))
+    for marked in _portions(list(handed_off.items()), BATCH):
+        facts = {
+            workload.session_ids[conversation]: ConversationFacts(handed_off_at=at)
+            for conversation, at in marked
+        }
+        store.set_conversations(ORG, facts)
+        progress.advance(task, len(marked))
 
 
 def _portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -80,14 +80,17 @@ class ReplyUsages(NamedTuple):
 class Workload:
     """``reply_count`` replies in the order of their arrival, by their places in that order."""
 
-    def __init__(self, reply_count: int, *, seed: int = 1) -> None:
+    def __init__(
+        self, reply_count: int, *, seed: int = 1, catalogues: Sequence[Catalogue] = CATALOGUES
+    ) -> None:
         random = Random(seed)
         self.reply_count = reply_count
+        self._catalogues = catalogues
         self.conversation_count = max(1, reply_count // REPLIES_A_CONVERSATION)
-        self.pools = [_draw_pool(random, catalogue) for catalogue in CATALOGUES]
+        self.pools = [_draw_pool(random, catalogue) for catalogue in catalogues]
         self.resource_ids = [
             [f"{catalogue.prefix}_{random.getrandbits(48):012x}" for _ in range(catalogue.size)]
-            for catalogue in CATALOGUES
+            for catalogue in catalogues
         ]
         conversations = range(self.conversation_count)
         self.session_ids = [
@@ -106,8 +109,8 @@ class Workload:
     def _draw_replies(self, random: Random) -> None:
         total = self.reply_count
         conversation_of, replied_at, arrived_at = array("L"), array("q"), array("q")
-        picks: list[array[int]] = [array("L") for _ in CATALOGUES]
-        choices = [(catalogue.contexts, catalogue.stays) for catalogue in CATALOGUES]
+        picks: list[array[int]] = [array("L") for _ in self._catalogues]
+        choices = [(catalogue.contexts, catalogue.stays) for catalogue in self._catalogues]
         starts = _draw_starts(random, self.conversation_count)
         lengths = _draw_lengths(random, self.conversation_count, total)
         draw = random.random
@@ -198,7 +201,7 @@ class Workload:
         """
         wanted = share * self.reply_count
         found = []
-        for number, catalogue in enumerate(CATALOGUES):
+        for number, catalogue in enumerate(self._catalogues):
             available, applied = Counter[int](), set[int]()
             for pick, times in Counter(self.picks[number]).items():
                 usages = self.pools[number][pick]

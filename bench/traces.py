@@ -7,14 +7,11 @@ protobuf, gzip, 512 spans a request.
 
 import gzip
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
@@ -24,16 +21,15 @@ from urllib.parse import urlsplit
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from applyrate.keys import digest, issue_key
 from applyrate.store import open_store
 from applyrate.usage import ResourceType, Window
+from bench.serving import running, serving
 from bench.timing import WrongAnswer
 
 EXPORTERS = 16
 SPANS_A_REQUEST = 512
 _ORG = "acme"
 _ACTION = "lookup_order"
-_START_SECONDS = 30
 _DERIVE_SECONDS = 300
 
 
@@ -72,7 +68,7 @@ def measure_traces(folder: Path, requests: int) -> Tracing:
     drawn = _Drawn(requests)
     quarters = [drawn.bodies[start::4] for start in range(4)]
     taken: dict[str, list[Traced]] = {"ours": [], "empty": []}
-    with _serving(folder) as (ours, key), _empty() as empty:
+    with serving(folder, _ORG) as (ours, key), _empty() as empty:
         began = time.perf_counter()
         waited = 0.0
         for bodies in quarters:
@@ -142,42 +138,9 @@ def _wait_for_counts(folder: Path, traces: int) -> None:
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[tuple[str, str]]:
-    """The service on a new folder, in a process of its own: its address and a key."""
-    with closing(open_store(folder)) as store:
-        key, kept = issue_key(_ORG, "bench", scopes=None, created_at=datetime.now(UTC))
-        store.add_key(kept, digest(key))
-    script = (
-        "from applyrate.api.serving import serve; from applyrate.settings import load_settings;"
-        "serve(load_settings(), lambda address: print(address, flush=True)); import os; os._exit(0)"
-    )
-    settings = {
-        "APPLYRATE_DATA": str(folder),
-        "APPLYRATE_PORT": "0",
-        "APPLYRATE_STREAMING_LIMIT": "0",
-    }
-    with _running([sys.executable, "-c", script], settings) as url:
-        yield url, key
-
-
-@contextmanager
 def _empty() -> Iterator[str]:
-    with _running([sys.executable, "-m", "bench.peers.empty"], {}) as url:
+    with running([sys.executable, "-m", "bench.peers.empty"], {}) as url:
         yield url
-
-
-@contextmanager
-def _running(command: Sequence[str], settings: dict[str, str]) -> Iterator[str]:
-    """A process that prints its address first, ended by its own id."""
-    process = subprocess.Popen(
-        command, env=os.environ | settings, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        with process.stdout or nullcontext() as lines:
-            yield (lines.readline() if lines else "").strip()
-    finally:
-        process.terminate()
-        process.wait(_START_SECONDS)
 
 
 class _Drawn:

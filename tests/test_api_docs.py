@@ -137,9 +137,11 @@ def test_the_pages_requests_work_when_pasted(server: Server) -> None:
         "?from=2026-03-01&to=2026-03-31"
     ) in urls
     client = server.client()
+    client.put("/conversations/conv_7", json={"status": "resolved"})
     for url in urls:
         is_post = url.endswith(("/replies", "/v1/traces"))
-        assert client.get(url).status_code == (405 if is_post else 200)
+        with client.stream("GET", url) as answer:  # some answers have no end
+            assert answer.status_code == (405 if is_post else 200), url
 
 
 def test_the_page_lets_nothing_run_but_its_own(server: Server) -> None:
@@ -150,11 +152,6 @@ def test_the_page_lets_nothing_run_but_its_own(server: Server) -> None:
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'; ")
     assert " style=" not in answer.text
     assert " src=" not in answer.text
-
-
-def test_the_address_of_the_service_leads_to_the_page(server: Server) -> None:
-    answer = httpx.get(server.url)
-    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
 
 
 def test_a_host_header_cannot_write_into_the_page(server: Server) -> None:

@@ -175,10 +175,19 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
         ("GET", PATH),
         ("GET", "/resource-usage/{resource_type}"),
         ("GET", "/resource-usage/{resource_type}/{resource_id}/conversations"),
+        ("GET", "/resource-usage/{resource_type}/{resource_id}/comparison"),
+        ("GET", "/resource-usage/{resource_type}/{resource_id}/timeline"),
+        ("GET", "/resource-usage/{resource_type}/{resource_id}/outcomes"),
+        ("GET", "/resource-usage/{resource_type}/{resource_id}/stream"),
+        ("GET", "/conversations/{session_id}/usage"),
+        ("GET", "/insights/unused"),
+        ("GET", "/export/usages"),
+        ("GET", "/stream"),
         ("POST", "/replies"),
         ("POST", "/v1/traces"),
         ("GET", "/intake/unattributed"),
         ("PUT", "/conversations/{session_id}"),
+        ("PUT", "/resources"),
         ("POST", "/keys"),
         ("GET", "/keys"),
         ("DELETE", "/keys/{key_id}"),
@@ -224,9 +233,12 @@ def test_every_operation_tells_its_parameters_statuses_and_an_example(
                 assert {"401", "403", limited, "503"} <= set(operation["responses"])
             for status, response in operation["responses"].items():
                 assert response["description"]
-                content = response.get("content", {}).get("application/json")
+                contents = response.get("content", {})
+                content = contents.get("application/json")
                 if status.startswith("2") and status != "204":
-                    assert content["example"]
+                    # Formats beside JSON hold the same rows as its example; others have their own.
+                    assert any(shown.get("example") for shown in contents.values())
+                    assert content is None or content["example"]
                 elif status != "204":
                     body = "Status" if is_otlp else "ErrorDto"
                     assert content["schema"] == {"$ref": f"#/components/schemas/{body}"}
@@ -262,6 +274,7 @@ def test_examples_in_the_document_are_taken_by_the_service(
     assert answer.json() == {"accepted": 0, "duplicates": 1, "rejected": []}
     for path, method, status in (
         ("/conversations/{session_id}", "put", 204),
+        ("/resources", "put", 200),
         ("/keys", "post", 201),
         ("/v1/traces", "post", 200),
     ):
@@ -278,11 +291,37 @@ def test_answers_have_the_fields_that_the_document_gives_them(
     client.post("/replies", json=example["example"])
     listed = client.get("/resource-usage/instruction").json()
     conversed = client.get("/resource-usage/action/lookup_order/conversations").json()
+    window = {"from": "2026-03-01", "to": "2026-03-01"}
+    rows = "/resource-usage/instruction"
+    compared = client.get(rows, params={**window, "compare": "previous"}).json()
+    timeline = client.get(f"{rows}/ins_refund/timeline").json()
+    outcomes = client.get(f"{rows}/ins_refund/outcomes").json()
+    conversation = client.get("/conversations/conv_7/usage").json()
+    client.put("/resources", json={"type": "instruction", "id": "ins_fax"})
+    unused = client.get("/insights/unused", params={"type": "instruction"}).json()
     for answer, name in (
         (
             client.get("/resource-usage/action/x/usage-summary").json(),
             "PublicResourceUsageSummaryDto",
         ),
+        (
+            client.get(f"{rows}/ins_refund/comparison", params=window).json(),
+            "ResourceUsageComparisonDto",
+        ),
+        (compared["previous_window"], "WindowDto"),
+        (compared["items"][0]["previous"], "PublicResourceUsageSummaryDto"),
+        (timeline, "ResourceTimelineDto"),
+        (timeline["items"][0], "ResourceTimelineBucketDto"),
+        (outcomes, "ResourceOutcomesDto"),
+        (outcomes["applied"], "GroupOutcomesDto"),
+        (outcomes["applied"]["handoff"], "ShareDto"),
+        (outcomes["applied"]["csat"], "MeanScoreDto"),
+        (outcomes["verdict"], "VerdictsDto"),
+        (conversation, "ConversationDto"),
+        (conversation["replies"][0], "ReplyUsageDto"),
+        (unused, "UnusedListDto"),
+        (unused["items"][0], "UnusedResourceDto"),
+        (client.put("/resources", json=[]).json(), "CatalogueReceiptDto"),
         (listed, "PublicResourceUsageListDto"),
         (listed["items"][0], "PublicResourceUsageDto"),
         (conversed, "PublicResourceConversationListDto"),
@@ -294,10 +333,16 @@ def test_answers_have_the_fields_that_the_document_gives_them(
     ):
         required = set(schemas[name]["required"])
         assert required == set(answer)
-        # A resource has a name where one is known, and any other field always.
-        optional = {"name"} if name == "PublicResourceUsageDto" else set()
+        optional = OPTIONAL.get(name, set())
         assert required | optional == set(schemas[name]["properties"])
         assert not required & optional
+
+
+OPTIONAL = {
+    "PublicResourceUsageDto": {"name", "previous"},
+    "PublicResourceUsageListDto": {"previous_window"},
+}
+"""The fields that an answer has where they are known or asked for; any other it has always."""
 
 
 def test_the_document_is_made_without_a_service() -> None:

@@ -263,7 +263,7 @@ def test_a_parameter_that_is_not_the_operations_own_is_ignored(counted: httpx.Cl
 
 def test_an_unknown_usage_is_400(counted: httpx.Client) -> None:
     answer = counted.get("/resource-usage/action/look/conversations?usage=cited")
-    assert answer.json()["message"] == "usage: 'cited' is not one of applied, available"
+    assert answer.json()["message"] == "usage: 'cited' is not one of available, applied"
 
 
 @pytest.mark.parametrize("rest", ["", "/x/usage-summary", "/x/conversations"])

@@ -29,7 +29,8 @@ def data(tmp_path: Path) -> Path:
         for number in range(40)
     ]
     store.record([Recording("acme", replies)])
-    store.set_conversations("acme", {"s_1": ConversationFacts(handed_off_at=AT)})
+    facts = ConversationFacts(handed_off_at=AT, status="Resolved", csat=4.5)
+    store.set_conversations("acme", {"s_1": facts})
     assert list(store.check()) == []
     store.close()
     return tmp_path
@@ -53,11 +54,30 @@ def data(tmp_path: Path) -> Path:
         ("UPDATE usage_total SET usage_count = 0", "usage_count is 0"),
         ("DELETE FROM invocation", "usage_count is"),
         ("DELETE FROM handed_off", "conversations lack ordinal 1"),
+        ("DELETE FROM outcome WHERE fact = 'csat'", "csat 4.5, block 0): it is not there"),
+        ("UPDATE outcome SET conversations = :bitmap", "conversations wrongly hold ordinal 0"),
+        ("UPDATE outcome SET conversations = x'0102'", "'resolved', block 0): cannot be read"),
+        ("UPDATE outcome SET value = 'open'", "'open', block 0): conversations wrongly hold"),
+        ("UPDATE outcome SET block = 1", "block 1): conversations wrongly hold ordinal 1"),
+        ("UPDATE conversation SET csat = NULL", "csat 4.5, block 0): conversations wrongly hold"),
+        ("UPDATE usage_total SET version = 2", "its version 2 is not one of the 1 so far"),
         ("UPDATE conversation SET handed_off_at = NULL", "conversations wrongly hold ordinal 1"),
         ("UPDATE conversation SET handoff_is_set = 0", "its handoff was never set"),
         ("UPDATE conversation SET reply_handed_off_at = 1", "conversations lack ordinal 0"),
         ("UPDATE reportable SET org = 9", "reportable: there is no type action of organization 9"),
         ("UPDATE reportable SET type = upper(type)", "reportable: there is no type ACTION"),
+        (
+            "UPDATE type_day SET usage_counts = zeroblob(384)",
+            "usages from 10:00 on is 0",
+        ),
+        ("UPDATE type_day SET usage_counts = x'01'", "cannot be read"),
+        ("UPDATE type_day SET version = 9", "type_day: its version 9 is not one of the 1 so far"),
+        ("DELETE FROM type_day", "are not there"),
+        ("DELETE FROM conversation_day", "conversation_day (2026-03-02 of 1, block 0): it is not"),
+        ("UPDATE conversation_day SET conversations = :bitmap", "wrongly hold ordinal 999"),
+        ("UPDATE conversation_day SET conversations = x'0102'", "cannot be read"),
+        ("UPDATE resource SET keep = 1", "resource ins_1: what the catalogue says of it was never"),
+        ("INSERT INTO published_version VALUES (9, 'v1', 0)", "published_version v1: its resource"),
         ("DELETE FROM reply WHERE reply_id = 'r_7'", "reply ordinal 7 is not there"),
         ("DELETE FROM conversation WHERE session_id = 's_3'", "reply r_6: its conversation"),
         ("UPDATE reply SET replied_at = replied_at + 1 WHERE reply_id = 'r_0'", "first_at is"),

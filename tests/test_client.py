@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 import pytest
+from msgspec import UNSET
 
 import applyrate
 from applyrate import AsyncClient, Client
+from applyrate.answers import Verdict
 from applyrate.api.app import ROUTES
 from applyrate.api.openapi import operation_of
 from applyrate.errors import (
@@ -25,7 +27,18 @@ from applyrate.errors import (
     Unreachable,
     UnsupportedMediaType,
 )
-from applyrate.usage import Applied, Available, Invocation, Reply, ResourceType, UsageKind
+from applyrate.usage import (
+    Applied,
+    Available,
+    CatalogueEntry,
+    Invocation,
+    Recording,
+    Reply,
+    ResourceType,
+    UnusedReason,
+    UsageKind,
+    UsageSummary,
+)
 from tests.scripted_service import Answer, error, scripted_service
 from tests.servers import Server
 
@@ -37,6 +50,15 @@ METHODS = {
     "getResourceUsageSummary": "summary",
     "listResourceUsage": "resource_page",
     "listResourceConversations": "conversation_page",
+    "compareResourceUsage": "compare",
+    "getResourceUsageTimeline": "timeline",
+    "getResourceOutcomes": "outcomes",
+    "getConversationUsage": "conversation_usage",
+    "exportUsages": "usages",
+    "streamUsage": "changes",
+    "streamResourceUsage": "resource_changes",
+    "listUnused": "unused_page",
+    "setResources": "set_resources",
     "recordReplies": "record",
     "setConversation": "set_conversation",
     "listUnattributed": "unattributed",
@@ -142,6 +164,108 @@ def test_only_the_named_facts_of_a_conversation_are_set(server: Server) -> None:
         assert [row.handoff_count for row in client.resources("action")] == [1]
         client.set_conversation("s1", handed_off_at=None)
         assert [row.handoff_count for row in client.resources("action")] == [0]
+
+
+def test_usage_is_compared_and_followed_over_time(server: Server) -> None:
+    days = [reply(n, applied=Applied(action=["look"])) for n in (0, 1_440, 2_880)]
+    with told(server, *days) as client:
+        compared = client.compare("action", "look", from_=date(2026, 3, 2), to=date(2026, 3, 3))
+        assert (compared.applied_replies, compared.previous.applied_replies) == (2, 1)
+        assert compared.previous_window.to_at == datetime(2026, 3, 2, tzinfo=UTC)
+        day = date(2026, 3, 3)
+        (row,) = client.resources("action", compare="previous", from_=day, to=day)
+        assert isinstance(row.previous, UsageSummary)
+        assert (row.applied_replies, row.previous.applied_replies) == (1, 1)
+        (plain,) = client.resources("action", from_=day, to=day)
+        assert plain.previous is UNSET
+        told_weeks = client.timeline("action", "look", interval="week", timezone="Asia/Tokyo")
+        assert [bucket.applied_replies for bucket in told_weeks.items] == [1, 2]
+        assert told_weeks.items[1].from_at == datetime(2026, 3, 1, 15, tzinfo=UTC)
+        with pytest.raises(InvalidInput, match="timezone: 'Mars' is not an IANA time zone"):
+            client.timeline("action", "look", timezone="Mars")
+
+
+def test_what_is_catalogued_and_unused_is_listed(server: Server) -> None:
+    with told(server, reply(1, available=Available(knowledge=["kb1", "kb2"]))) as client:
+        entries = [
+            CatalogueEntry(ResourceType.KNOWLEDGE, "kb2", name="Fax", keep=True),
+            CatalogueEntry(ResourceType.KNOWLEDGE, "kb3", published_at=AT),
+            CatalogueEntry(ResourceType.KNOWLEDGE, ""),
+        ]
+        receipt = client.set_resources(entries)
+        assert (receipt.accepted, [one.index for one in receipt.rejected]) == (2, [2])
+        assert client.set_resources(entries[0]).accepted == 1
+        rows = [(row.resource_id, row.reason) for row in client.unused("knowledge", page_size=1)]
+        assert rows == [
+            ("kb1", UnusedReason.NEVER_APPLIED),
+            ("kb2", UnusedReason.KEPT),
+            ("kb3", UnusedReason.NEVER_AVAILABLE),
+        ]
+        assert client.unused_page("knowledge", limit=2).items[1].name == "Fax"
+
+
+def test_a_conversation_and_its_outcome_are_shown(server: Server) -> None:
+    with told(server, reply(1, applied=Applied(action=["look", "look"]))) as client:
+        client.set_conversation("s1", status="resolved")
+        shown = client.conversation_usage("s1")
+        assert (shown.status, len(shown.replies)) == ("resolved", 1)
+        assert shown.replies[0].applied[ResourceType.ACTION] == ["look", "look"]
+        outcomes = client.outcomes("action", "look")
+        assert outcomes.applied.resolution.count == 1
+        assert outcomes.verdict.resolution is Verdict.TOO_FEW
+        with pytest.raises(NotFound, match="nothing is recorded of a conversation 's9'"):
+            client.conversation_usage("s9")
+
+
+ODD = "line\u2028or\x85two"
+
+
+def test_every_usage_is_read_line_by_line(server: Server) -> None:
+    used = [reply(n, available=Available(knowledge=[ODD, "kb"])) for n in range(3_000)]
+    with told(server, *used) as client:
+        rows = list(client.usages())
+        assert len(rows) == 6_000
+        assert rows == list(client.usages(from_=AT))
+        assert {row.resource_id for row in rows} == {ODD, "kb"}
+        assert list(client.usages(to=AT)) == []
+        first = next(client.usages())  # and the rest of the answer is not read
+        assert (first.reply_id, first.count) == ("r0", 1)
+        with pytest.raises(InvalidInput, match="from: 'x' is not an ISO 8601 date"):
+            next(client.usages(from_="x"))
+
+    async def read(key: str) -> int:
+        async with AsyncClient(server.url, key) as client:
+            with pytest.raises(InvalidInput, match="from: 'x' is not an ISO 8601 date"):
+                _ = [row async for row in client.usages(from_="x")]
+            return len([row async for row in client.usages()])
+
+    org = server.new_org()
+    server.store.record([Recording(org, used[:5])])
+    assert run(read(server.new_key(org))) == 10
+
+
+def test_lines_that_are_none_of_ours_or_break_off_are_an_error() -> None:
+    row = (
+        b'{"replied_at":"2026-03-01T10:00:00Z","reply_id":"r","session_id":"s",'
+        b'"resource_type":"action","resource_id":"look","usage":"applied","count":1}\n'
+    )
+    with (
+        scripted_service(Answer(200, body=row + b"<html>\n")) as service,
+        Client(service.url) as client,
+    ):
+        rows = client.usages()
+        assert next(rows).resource_id == "look"
+        with pytest.raises(ApplyrateError, match=r"\(200\) is none of Applyrate's"):
+            next(rows)
+
+
+def test_an_export_is_asked_for_again_where_the_service_is_overloaded() -> None:
+    with (
+        scripted_service(error(503, retry_after="0"), Answer(200, body=b"")) as service,
+        Client(service.url) as client,
+    ):
+        assert list(client.usages()) == []
+    assert len(service.asked) == 2
 
 
 def test_keys_are_made_listed_and_revoked(server: Server) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from applyrate.demo.agent import ACTIONS
+from applyrate.demo.catalogue import catalogue
 from applyrate.demo.simulation import simulate
 from applyrate.usage import Reply
 from tests.commands import answer, run, start_process
@@ -122,10 +124,11 @@ def curl(told: str) -> list[Any]:
     return answers
 
 
-def test_the_demo_serves_what_its_lines_ask_for(tmp_path: Path) -> None:
-    data = tmp_path / "demo"
+@contextmanager
+def serving(data: Path, *options: object) -> Iterator[str]:
+    """The demo as a process of its own: what it printed until it served."""
     with start_process(
-        "demo", "--data", data, "--days", 5, "--port", 0, stdout=subprocess.PIPE
+        "demo", "--data", data, "--days", 5, "--port", 0, *options, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         told = ""
@@ -134,11 +137,17 @@ def test_the_demo_serves_what_its_lines_ask_for(tmp_path: Path) -> None:
                 line = process.stdout.readline().decode()
                 assert line, told
                 told += line
-            summary, instructions, conversations = curl(told)
+            yield told
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=END_SECONDS)
     assert process.returncode == 0
+
+
+def test_the_demo_serves_what_its_lines_ask_for(tmp_path: Path) -> None:
+    data = tmp_path / "demo"
+    with serving(data) as told:
+        summary, instructions, conversations = curl(told)
     assert summary["applied_replies"] > 100
     assert len(instructions["items"]) > 30
     assert conversations["items"][0]["last_message"]
@@ -146,6 +155,32 @@ def test_the_demo_serves_what_its_lines_ask_for(tmp_path: Path) -> None:
     (escalation,) = (row for row in counted if row["resource_id"] == "escalate_to_human")
     assert escalation["handoff_count"] == escalation["applied_sessions"] > 0
     assert run("check", "--data", data).exit_code == 0
+
+
+def test_the_demo_opens_signed_in_once(tmp_path: Path) -> None:
+    with serving(tmp_path / "demo") as told:
+        (link,) = re.findall(r"^http://127\.0\.0\.1:\d+/dashboard/open/\S+$", told, re.MULTILINE)
+        with httpx.Client(follow_redirects=True) as reader:
+            opened = reader.get(link)
+            assert (opened.status_code, opened.url.path) == (200, "/dashboard")
+        assert httpx.get(link, follow_redirects=True).status_code == 401
+
+
+def test_the_demo_gives_no_link_to_other_machines(tmp_path: Path) -> None:
+    with serving(tmp_path / "demo", "--host", "0.0.0.0") as told:  # noqa: S104 (that is the case)
+        assert "/dashboard/open/" not in told
+
+
+def test_the_catalogue_names_what_the_agent_has(tmp_path: Path) -> None:
+    run("demo", "--data", tmp_path / "demo", "--days", 2, "--no-serve")
+    listed = answer("list", "instruction", "--data", tmp_path / "demo")["items"]
+    assert all(row["name"] for row in listed)
+
+
+def test_an_instruction_has_a_version_for_each_time_it_was_written() -> None:
+    entries = [entry for entry in catalogue(END_AT) if entry.id == "refund-policy"]
+    assert [entry.version for entry in entries] == ["v1", "v2"]
+    assert entries[1].published_at == END_AT - timedelta(days=21)
 
 
 def test_a_later_run_fills_nothing_and_renews_the_key(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The ids of instructions follow from a prompt's text alone."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

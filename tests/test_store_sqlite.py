@@ -5,9 +5,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pyroaring import BitMap
+
 from applyrate.store import Store, open_store
+from applyrate.store.sqlite.packing import pack
 from applyrate.usage import Available, Recording, Reply, ResourceType, Window
 from tests.contract.draws import ORGS
+from tests.contract.oracle import Oracle
 from tests.contract.suite import StoreContract
 
 
@@ -21,9 +25,10 @@ class TestSQLiteStoreAtABlocksEnd(StoreContract):
 
     def open(self, folder: Path) -> Store:
         open_store(folder).close()
+        epoch_conversations = pack(BitMap([65_533]))
         with closing(sqlite3.connect(folder / "applyrate.db")) as db, db:
             for org, name in enumerate(ORGS, 1):
-                conversation, reply = org << 32 | 16_382, org << 32 | 65_533
+                conversation, reply = org << 32 | 65_533, org << 32 | 65_533
                 db.execute("INSERT INTO organization VALUES (?, ?)", (org, name))
                 db.execute(
                     "INSERT INTO conversation (id, org, session_id) VALUES (?, ?, 'before')",
@@ -32,7 +37,17 @@ class TestSQLiteStoreAtABlocksEnd(StoreContract):
                 db.execute(
                     "INSERT INTO reply VALUES (?, ?, 'before', ?, 0)", (reply, org, conversation)
                 )
+                db.execute(
+                    "INSERT INTO conversation_day VALUES (?, 0, 0, ?)", (org, epoch_conversations)
+                )
         return open_store(folder)
+
+    def oracle(self) -> Oracle:
+        oracle = Oracle()
+        before = Reply("before", "before", datetime(1970, 1, 1, tzinfo=UTC))
+        for org in ORGS:
+            oracle.record(Recording(org, [before], reports=frozenset()))
+        return oracle
 
 
 def test_a_resource_keeps_its_name_whichever_process_sends_another(tmp_path: Path) -> None:

@@ -2,25 +2,160 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from applyrate.intake.replies import Rejection
 from applyrate.keys import ApiKey
-from applyrate.usage import ConversationUsage, ResourceUsage
+from applyrate.usage import (
+    ConversationUsage,
+    ResourceType,
+    ResourceUsage,
+    UnusedResource,
+    UsageSummary,
+    Window,
+)
 
 
 class ResourceUsageList(Struct, frozen=True):
     """A page of a type's resources, most recent use first; ``next`` is null on the last one.
 
     ``applied_signal``: whether it is known of this type what was applied. Where it is false, no
-    sender is able to report it, and an apply-rate of zero says nothing.
+    sender is able to report it, and an apply-rate of zero says nothing. ``previous_window``: the
+    one that the rows are compared with, where that was asked for.
     """
 
     items: Sequence[ResourceUsage]
     next: str | None
     applied_signal: bool
+    previous_window: Window | UnsetType = UNSET
+
+
+class UsageComparison(UsageSummary, frozen=True, kw_only=True):
+    """The counts of one resource inside a window, and in the same length of time before it."""
+
+    previous: UsageSummary
+    previous_window: Window
+
+
+class TimelineBucket(Struct, frozen=True, kw_only=True):
+    """The counts of one resource from ``from_at`` up to, and without, ``to_at``.
+
+    The two times carry the offset of the timeline's time zone.
+    """
+
+    # The summary's fields are repeated, since what is inherited would come first.
+    from_at: datetime
+    to_at: datetime
+    session_count: int
+    applied_sessions: int
+    applied_replies: int
+    available_sessions: int
+    available_replies: int
+    first_used_at: datetime | None
+    last_used_at: datetime | None
+
+
+class Timeline(Struct, frozen=True):
+    """The counts of one resource in every bucket of a window, in order, empty ones too."""
+
+    interval: str
+    timezone: str
+    items: Sequence[TimelineBucket]
+
+
+class UnusedList(Struct, frozen=True):
+    """A page of the resources without an application, the most available first.
+
+    ``applied_signal`` is false where no sender is able to report that one of the type was applied:
+    then it is not known whether they are unused.
+    """
+
+    items: Sequence[UnusedResource]
+    next: str | None
+    applied_signal: bool
+
+
+class Share(Struct, frozen=True):
+    """``count`` of ``sample_count`` conversations, and its 95 % interval from ``low`` to ``high``.
+
+    The share is null where there is none to count, and the interval then says nothing: 0 to 1.
+    """
+
+    count: int
+    sample_count: int
+    share: float | None
+    low: float
+    high: float
+
+
+class MeanScore(Struct, frozen=True):
+    """The mean of ``sample_count`` scores from 1 to 5, and its 95 % interval."""
+
+    sample_count: int
+    mean: float | None
+    low: float
+    high: float
+
+
+class GroupOutcomes(Struct, frozen=True):
+    """What became of a group of conversations: each fact among those of which it is known."""
+
+    session_count: int
+    handoff: Share
+    resolution: Share
+    csat: MeanScore
+
+
+class Verdict(StrEnum):
+    """How the conversations that applied a resource differ from those that did not.
+
+    ``higher`` and ``lower``: their intervals do not meet. ``too_few``: a sample has less than 30.
+    """
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NO_DIFFERENCE = "no_difference"
+    TOO_FEW = "too_few"
+
+
+class Verdicts(Struct, frozen=True):
+    """How the first group differs from the second."""
+
+    handoff: Verdict
+    resolution: Verdict
+    csat: Verdict
+
+
+class ResourceOutcomes(Struct, frozen=True):
+    """What became of the conversations that applied a resource, and of those that only had it.
+
+    The verdict tells of a difference, never of its cause.
+    """
+
+    applied: GroupOutcomes
+    not_applied: GroupOutcomes
+    verdict: Verdicts
+
+
+class RejectedEntry(Struct, frozen=True):
+    """Why one of the entries that were sent was not taken.
+
+    ``index`` counts them from 0; ``id`` is null where it could not be read.
+    """
+
+    index: int
+    id: str | None
+    message: str
+
+
+class CatalogueReceipt(Struct, frozen=True):
+    """What became of the entries of a request; those accepted are on disk."""
+
+    accepted: int
+    rejected: Sequence[RejectedEntry]
 
 
 class ConversationUsageList(Struct, frozen=True):
@@ -110,3 +245,11 @@ class Health(Struct, frozen=True):
     """The service answers."""
 
     status: Literal["ok"] = "ok"
+
+
+class UsageChange(Struct, frozen=True):
+    """The counts of a resource of all time, as they are after a change."""
+
+    resource_type: ResourceType
+    resource_id: str
+    summary: UsageSummary

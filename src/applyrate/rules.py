@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from applyrate.usage import ResourceType
+
 _NAMES: Final = {
     "str": "a string",
     "int": "a whole number",
@@ -24,11 +26,16 @@ def broken_rule(rule: str) -> str:
         comparison = "shorter" if length[2] == ">=" else "longer"
         unit = "character" if length[1] == "str" else "item"
         return f"is {comparison} than {length[3]} {unit}{'' if length[3] == '1' else 's'}"
+    if rule.startswith("Invalid enum value"):
+        return f"is not one of {', '.join(ResourceType)}"  # the one enumeration that is sent
     if bound := re.fullmatch(r"Expected `\w+` ([<>]=) (\S+)", rule):
         comparison = "less" if bound[1] == ">=" else "greater"
         return f"is {comparison} than {bound[2].removesuffix('.0')}"
-    if rule == "Invalid RFC3339 encoded datetime":
-        return f"is not {_NAMES['datetime']}"
-    if rule == "Number out of range":
-        return "is out of range"
-    return f"is refused: {rule}"
+    return _SENTENCES.get(rule) or f"is refused: {rule}"
+
+
+_SENTENCES: Final = {
+    "Invalid RFC3339 encoded datetime": f"is not {_NAMES['datetime']}",
+    "Expected `str` matching regex '^https?://'": "is no http or https address",
+    "Number out of range": "is out of range",
+}

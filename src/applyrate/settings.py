@@ -35,10 +35,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=0,
-            description="Requests a minute and key, `POST /replies` and `POST /v1/traces`;"
-            " 0 for no limit.",
+            description="Requests a minute and key, `POST /replies`, `POST /v1/traces` and opening"
+            " a stream; 0 for no limit.",
         ),
     ] = 1000
+    max_streams: Annotated[
+        int, Meta(ge=0, description="How many streams may be open at once in all.")
+    ] = 2_000
+    max_key_streams: Annotated[
+        int, Meta(ge=0, description="How many streams one key may have open at once.")
+    ] = 250
     max_body_bytes: Annotated[
         int, Meta(ge=1, description="The longest body but NDJSON, after decompression.")
     ] = 32 * 1024 * 1024
@@ -81,6 +87,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             description="How many spans the inbox holds; beyond it, `POST /v1/traces` answers 503.",
         ),
     ] = 1_000_000
+    span_processes: Annotated[
+        int,
+        Meta(ge=0, description="Processes that decode long exports of spans beside the service."),
+    ] = 1
     conversation_attributes: Annotated[
         Names,
         Meta(

@@ -38,6 +38,8 @@ TicketNumber = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Message = Annotated[str, Meta(max_length=65_536)]
 Status = Annotated[str, Meta(min_length=1, max_length=64)]
 Csat = Annotated[float, Meta(ge=1, le=5)]
+Name = Annotated[str, Meta(min_length=1, max_length=512)]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, pattern="^https?://")]
 
 
 class Invocation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +110,22 @@ class Window(Struct, frozen=True):
             )
         return cls(from_at, to_at)
 
+    def before(self) -> "Window":
+        """The window of the same length that ends where this one starts.
+
+        Raises InvalidInput where this one lacks an end, or that one would start before year 1.
+        """
+        if self.from_at is None or self.to_at is None:
+            raise InvalidInput(
+                "compare: a window without both ends has none before it; send from and to"
+            )
+        try:
+            return Window(self.from_at - (self.to_at - self.from_at), self.from_at)
+        except OverflowError:
+            raise InvalidInput(
+                "compare: the window before starts before the year 1; send a from that is nearer"
+            ) from None
+
 
 RESOLUTION = timedelta(microseconds=1)
 _A_DAY = timedelta(days=1)
@@ -160,6 +178,7 @@ class ResourceUsage(Struct, frozen=True, kw_only=True):
 
     ``handoff_count``: of the conversations that applied it in the window, those handed off at any
     time. ``name``: a text by which a person recognises the resource, where one is known.
+    ``previous``: its counts in another window, where it is compared with one.
     """
 
     # The summary's fields are repeated, since what is inherited would come first in the row.
@@ -173,6 +192,7 @@ class ResourceUsage(Struct, frozen=True, kw_only=True):
     handoff_count: int
     first_used_at: datetime | None
     last_used_at: datetime | None
+    previous: UsageSummary | UnsetType = UNSET
 
 
 class ConversationUsage(Struct, frozen=True, kw_only=True):
@@ -261,3 +281,180 @@ class Receipt(Struct, frozen=True):
     accepted: int
     duplicates: int
     refused: Sequence[Refusal] = ()
+
+
+# See: what a person looks at.
+
+
+class CatalogueEntry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of a resource beside its usages. A field left out stays as it is.
+
+    ``keep``: a safety net that may stay unused. ``version`` with ``published_at`` is also noted
+    among the versions that were published.
+    """
+
+    type: ResourceType
+    id: Identifier
+    name: Name | UnsetType | None = UNSET
+    version: Name | UnsetType | None = UNSET
+    url: Url | UnsetType | None = UNSET
+    published_at: datetime | UnsetType | None = UNSET
+    keep: bool | UnsetType = UNSET
+
+
+class PublishedVersion(Struct, frozen=True):
+    """A version of a resource, and since when it was in use."""
+
+    version: str
+    published_at: datetime
+
+
+class CataloguedResource(Struct, frozen=True, kw_only=True):
+    """What the catalogue says of a resource; ``versions`` are the oldest first."""
+
+    name: str | None = None
+    version: str | None = None
+    url: str | None = None
+    published_at: datetime | None = None
+    keep: bool = False
+    versions: Sequence[PublishedVersion] = ()
+
+
+class UnusedReason(StrEnum):
+    """Why nothing of a resource was applied in a window; the first that holds, in this order.
+
+    Never is of all time before the window's end. One that stopped was applied before the window.
+    """
+
+    KEPT = "kept"
+    STOPPED = "stopped"
+    NEVER_APPLIED = "never_applied"
+    NEVER_AVAILABLE = "never_available"
+
+
+class UnusedResource(Struct, frozen=True, kw_only=True):
+    """A resource without an application in a window.
+
+    The two counts are of the window: how often it was in context for nothing. ``last_used_at`` is
+    the last application of all time before the window's end, for one that stopped.
+    """
+
+    resource_id: str
+    name: str | None
+    url: str | None
+    reason: UnusedReason
+    available_replies: int
+    available_sessions: int
+    last_used_at: datetime | None
+
+
+class UnusedPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in the list of unused resources: most available first, ties by id."""
+
+    available_replies: Annotated[int, Meta(ge=0, le=2**62)]
+    resource_id: str
+
+
+class ResourceSort(StrEnum):
+    """By what a table of resources is ordered.
+
+    The apply-rate is ``applied_replies`` of ``available_replies``, the handoff share
+    ``handoff_count`` of ``applied_sessions``. One without a value comes last in either order.
+    """
+
+    LAST_USED = "last_used"
+    NAME = "name"
+    APPLIED = "applied"
+    AVAILABLE = "available"
+    APPLY_RATE = "apply_rate"
+    HANDOFF_SHARE = "handoff_share"
+
+
+class RankedResources(Struct, frozen=True):
+    """Some rows of a table of resources, and how many rows it has."""
+
+    items: Sequence[ResourceUsage]
+    match_count: int
+
+
+class TypeTotals(Struct, frozen=True, kw_only=True):
+    """A type's resources, seen or catalogued, and the conversations with a reply in the window."""
+
+    resource_count: int
+    applied_count: int
+    session_count: int
+    handoff_count: int
+
+    @property
+    def unused_count(self) -> int:
+        """The resources without an application in the window."""
+        return self.resource_count - self.applied_count
+
+
+class TypeBucket(Struct, frozen=True):
+    """The usages of all resources of a type inside a span of time."""
+
+    available_replies: int
+    applied_replies: int
+
+
+class OutcomeGroup(Struct, frozen=True, kw_only=True):
+    """What became of some conversations.
+
+    ``status_count`` of them have a status, ``resolved_count`` the status ``resolved`` (in any
+    case), ``csat_count`` a satisfaction score, from 1 to 5, ``csat_mean`` on average.
+    """
+
+    session_count: int
+    handoff_count: int
+    status_count: int
+    resolved_count: int
+    csat_count: int
+    csat_mean: float | None
+
+
+class Outcomes(Struct, frozen=True):
+    """The conversations that applied a resource in a window, and those that only had it there."""
+
+    applied: OutcomeGroup
+    not_applied: OutcomeGroup
+
+
+class ReplyUsage(Struct, frozen=True):
+    """What one reply had and applied; an action stands once for each invocation."""
+
+    reply_id: str
+    replied_at: datetime
+    available: Mapping[ResourceType, Sequence[str]]
+    applied: Mapping[ResourceType, Sequence[str]]
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """What is known of a conversation, and its replies in the order of their times."""
+
+    session_id: str
+    ticket_number: int | None
+    last_message: str | None
+    handed_off_at: datetime | None
+    status: str | None
+    csat: float | None
+    replies: Sequence[ReplyUsage]
+
+
+class UsageRow(Struct, frozen=True):
+    """One usage, as it is exported; ``count`` is the number of invocations, 1 for what is none."""
+
+    replied_at: datetime
+    reply_id: str
+    session_id: str
+    resource_type: ResourceType
+    resource_id: str
+    usage: UsageKind
+    count: int
+
+
+class Changes(Struct, frozen=True):
+    """The version of an organization's usages, and the resources that changed up to it."""
+
+    version: int
+    resources: Sequence[tuple[ResourceType, str]]

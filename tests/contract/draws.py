@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from hypothesis import strategies as st
-from msgspec import convert
+from msgspec import UNSET, convert
 
 from applyrate.usage import (
     Applied,
     Available,
+    CatalogueEntry,
     ConversationFacts,
     Invocation,
     Recording,
@@ -35,6 +36,9 @@ instants = st.sampled_from(INSTANTS) | st.integers(-3 * 86_400_000_000, 44 * 86_
 windows = st.tuples(st.none() | instants, st.none() | instants).map(
     lambda bounds: Window(*(sorted(bounds) if None not in bounds else bounds))  # type: ignore[type-var]
 )
+bounds = st.lists(instants, max_size=6).map(sorted) | st.just(
+    [DAY + timedelta(hours=hour) for hour in range(-1, 50)]
+)
 names = st.lists(st.sampled_from(NAMES), max_size=3)
 invocations = st.lists(
     st.sampled_from(NAMES)
@@ -60,8 +64,9 @@ facts: st.SearchStrategy[ConversationFacts] = st.fixed_dictionaries(
         "ticket_number": st.none() | st.integers(0, 2**53 - 1),
         "last_message": st.none() | st.text(max_size=5),
         "handed_off_at": st.none() | instants,
-        "status": st.none() | st.just("resolved"),
-        "csat": st.none() | st.floats(1, 5),
+        "status": st.none() | st.sampled_from(["resolved", "Resolved", "open", "İn"]),
+        # In quarters, so that a sum of them is exact in whatever order it is made.
+        "csat": st.none() | st.integers(4, 20).map(lambda quarters: quarters / 4),
     },
 ).map(lambda named: convert(named, ConversationFacts))
 
@@ -80,3 +85,23 @@ def recordings(of: st.SearchStrategy[str], *, min_size: int = 0, max_size: int) 
         reports=st.frozensets(resource_types, max_size=1),
         handed_off=st.dictionaries(sessions, instants, max_size=2),
     )
+
+
+def catalogue_entries(*types: ResourceType) -> st.SearchStrategy[list[CatalogueEntry]]:
+    """Entries of a catalogue, of resources that are used and of one that nobody uses."""
+    unset = st.just(UNSET)
+    versions = unset | st.none() | st.sampled_from(["v1", "v2", "2026-03 🙂"])
+    entry = st.builds(
+        CatalogueEntry,
+        type=st.sampled_from(types or tuple(ResourceType)),
+        id=st.sampled_from([*NAMES, "of no reply"]),
+        name=unset | st.none() | st.sampled_from(["Straße", "refunds", "STRASSE 退款"]),
+        version=versions,
+        url=unset | st.none() | st.just("https://help.example/refunds"),
+        published_at=unset | st.none() | instants,
+        keep=unset | st.booleans(),
+    )
+    return st.lists(entry, max_size=4)
+
+
+searches = st.sampled_from(["", "", "s", "STRASSE", "REFUND", "款", "a/b", "nothing"])

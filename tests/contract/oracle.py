@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from applyrate.usage import (
+    CatalogueEntry,
     ConversationFacts,
     ConversationUsage,
     RecordedReply,
@@ -27,6 +28,10 @@ _LAST, _AGES = datetime.max.replace(tzinfo=UTC), timedelta.max
 
 Used = tuple[str, ResourceType, str, UsageKind]
 """What was used: organization, type, id and kind."""
+
+
+Resource = tuple[str, ResourceType, str]
+"""Organization, type and id."""
 
 
 class Usage(NamedTuple):
@@ -62,8 +67,10 @@ class Oracle:
         self.usages: defaultdict[Used, set[Usage]] = defaultdict(set)
         self.replies: dict[tuple[str, str], tuple[str, datetime]] = {}
         self.known: dict[tuple[str, str], Conversation] = {}
-        self.names: dict[tuple[str, ResourceType, str], str] = {}
+        self.names: dict[Resource, str] = {}
         self.reported: defaultdict[str, set[ResourceType]] = defaultdict(set)
+        self.catalogue: defaultdict[Resource, dict[str, Any]] = defaultdict(dict)
+        self.versions: defaultdict[Resource, dict[str, datetime]] = defaultdict(dict)
 
     def record(self, recording: Recording) -> tuple[int, int, list[int]]:
         """Record replies; how many brought something, how many nothing, and which are refused."""
@@ -107,6 +114,24 @@ class Oracle:
             if value is not msgspec.UNSET:
                 conversation.facts[name.name] = value
 
+    def set_catalogue(self, org: str, entries: Iterable[CatalogueEntry]) -> None:
+        for entry in entries:
+            resource = (org, entry.type, entry.id)
+            named = msgspec.structs.asdict(entry)
+            named = {name: value for name, value in named.items() if value is not msgspec.UNSET}
+            self.catalogue[resource] |= named
+            if named.get("version") and named.get("published_at"):
+                self.versions[resource][named["version"]] = named["published_at"]
+
+    def name(self, resource: Resource) -> str | None:
+        """The catalogue's name for it, or else the one that came with its usages."""
+        return self.catalogue.get(resource, {}).get("name") or self.names.get(resource)
+
+    def seen_or_catalogued(self, org: str, resource_type: ResourceType) -> list[str]:
+        """The ids of a type's resources, sorted."""
+        used = (used[:3] for used, usages in self.usages.items() if usages)
+        return sorted({r[2] for r in (*used, *self.catalogue) if r[:2] == (org, resource_type)})
+
     def summary(
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window
     ) -> UsageSummary:
@@ -117,26 +142,31 @@ class Oracle:
     def resources(
         self, org: str, resource_type: ResourceType, window: Window
     ) -> list[ResourceUsage]:
-        resource_ids = {
-            used[2]
-            for used, usages in self.usages.items()
-            if used[:2] == (org, resource_type)
-            and any(self._inside(org, usage, window) for usage in usages)
-        }
         rows = [
-            ResourceUsage(
-                resource_id=resource_id,
-                name=self.names.get((org, resource_type, resource_id), msgspec.UNSET),
-                **self._counts(org, resource_type, resource_id, window),
-            )
-            for resource_id in resource_ids
+            self.row(org, resource_type, resource_id, window)
+            for resource_id in self.seen_or_catalogued(org, resource_type)
+        ]
+        listed = [
+            row
+            for row in rows
+            if _has_fact(row) or (org, resource_type, row.resource_id) in self.catalogue
         ]
         return sorted(
-            rows,
+            listed,
             key=lambda row: (
+                not _has_fact(row),
                 _AGES if row.last_used_at is None else _LAST - row.last_used_at,
                 row.resource_id,
             ),
+        )
+
+    def row(
+        self, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    ) -> ResourceUsage:
+        return ResourceUsage(
+            resource_id=resource_id,
+            name=self.name((org, resource_type, resource_id)) or msgspec.UNSET,
+            **self._counts(org, resource_type, resource_id, window),
         )
 
     def conversations(
@@ -215,6 +245,10 @@ class Oracle:
         return (window.from_at is None or window.from_at <= at) and (
             window.to_at is None or at < window.to_at
         )
+
+
+def _has_fact(row: ResourceUsage) -> bool:
+    return bool(row.available_replies or row.applied_replies)
 
 
 def _usages(org: str, reply: Reply) -> Iterable[tuple[Used, Usage]]:

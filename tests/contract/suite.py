@@ -4,8 +4,9 @@
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,26 +22,35 @@ from applyrate.store import Store
 from applyrate.usage import (
     Applied,
     Available,
+    CatalogueEntry,
+    Changes,
     ConversationFacts,
     RecordedReply,
     Recording,
     Reply,
+    ResourceSort,
     ResourceType,
     UsageKind,
     Window,
 )
+from tests.contract import overview, seen
 from tests.contract.draws import (
     DAY,
     NAMES,
     ORGS,
+    bounds,
+    catalogue_entries,
     facts,
     orgs,
     recordings,
     resource_types,
+    searches,
     sessions,
     windows,
 )
 from tests.contract.oracle import Oracle
+from tests.contract.overview_suite import OverviewContract
+from tests.contract.seen_suite import SeenContract
 
 
 def all_pages(ask: Any, limit: int) -> list[Any]:
@@ -66,6 +76,9 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.oracle = Oracle()
         self.sent: list[tuple[str, Reply]] = []
+        self.versions: dict[str, list[tuple[int, Counter[tuple[ResourceType, str]]]]] = {
+            org: [(0, Counter())] for org in ORGS
+        }
 
     def _record(self, *recordings: Recording) -> None:
         for receipt, recording in zip(self.store.record(recordings), recordings, strict=True):
@@ -123,11 +136,85 @@ class StoreMachine(RuleBasedStateMachine):
                     browsed = all_pages(browse, limit)
                     assert browsed == self.oracle.conversations(*question, kind)
 
+    @rule(org=orgs, entries=catalogue_entries())
+    def set_catalogue(self, org: str, entries: list[CatalogueEntry]) -> None:
+        self.store.set_catalogue(org, entries)
+        self.oracle.set_catalogue(org, entries)
+
+    @rule(org=orgs, window=windows, bounds=bounds, limit=st.integers(1, 4))
+    def ask_of_types(self, org: str, window: Window, bounds: list[datetime], limit: int) -> None:
+        for resource_type in ResourceType:
+            of_type = (org, resource_type)
+            wanted = (*of_type, [*NAMES, "of no reply", "unknown"])
+            assert self.store.catalogue(*wanted) == overview.catalogue(self.oracle, *wanted)
+            totals = overview.type_totals(self.oracle, *of_type, window)
+            assert self.store.type_totals(*of_type, window) == totals
+            timeline = overview.type_timeline(self.oracle, *of_type, bounds)
+            assert self.store.type_timeline(*of_type, bounds) == timeline
+            listed = all_pages(partial(self.store.unused, *of_type, window), limit)
+            assert listed == overview.unused(self.oracle, *of_type, window)
+
+    @rule(
+        org=orgs,
+        window=windows,
+        order=st.fixed_dictionaries({"descending": st.booleans(), "search": searches}),
+        limit=st.integers(1, 4),
+        offset=st.integers(0, 3),
+    )
+    def ask_for_tables(
+        self, org: str, window: Window, order: dict[str, Any], limit: int, offset: int
+    ) -> None:
+        for resource_type in ResourceType:
+            question = (org, resource_type, window)
+            for sort in ResourceSort:
+                table = overview.ranked(self.oracle, *question, sort, **order)
+                page = self.store.ranked(*question, sort=sort, **order, limit=limit, offset=offset)
+                assert page.match_count == table.match_count
+                assert page.items == table.items[offset : offset + limit]
+
+    @rule(org=orgs, window=windows, bounds=bounds, limit=st.integers(1, 4))
+    def ask_what_became_of_them(
+        self, org: str, window: Window, bounds: list[datetime], limit: int
+    ) -> None:
+        for resource_type in ResourceType:
+            for name in NAMES:
+                resource = (org, resource_type, name)
+                timeline = seen.timeline(self.oracle, *resource, bounds)
+                assert self.store.timeline(*resource, bounds) == timeline
+                outcomes = seen.outcomes(self.oracle, *resource, window)
+                assert self.store.outcomes(*resource, window) == outcomes
+                for kind in UsageKind:
+                    browse = partial(
+                        self.store.conversations, *resource, window, kind=kind, unapplied=True
+                    )
+                    unapplied = seen.unapplied(self.oracle, *resource, window, kind)
+                    assert all_pages(browse, limit) == unapplied
+                assert self.store.used_window(*resource) == seen.used_window(
+                    self.oracle, org, resource_type, [name]
+                )
+            used = seen.used_window(self.oracle, org, resource_type, NAMES)
+            assert self.store.used_window(org, resource_type) == used
+
+    @rule(org=orgs, window=windows, session_id=sessions)
+    def ask_for_usages(self, org: str, window: Window, session_id: str) -> None:
+        assert list(self.store.usages(org, window)) == seen.usages(self.oracle, org, window)
+        conversation = seen.conversation(self.oracle, org, session_id)
+        assert self.store.conversation(org, session_id) == conversation
+
+    @rule(data=st.data(), org=orgs)
+    def ask_what_changed(self, data: st.DataObject, org: str) -> None:
+        version, now = self.store.changes(org).version, seen.usage_counts(self.oracle, org)
+        after, before = data.draw(st.sampled_from([*self.versions[org], (version, now)]))
+        changed = sorted(resource for resource in now if now[resource] != before[resource])
+        assert self.store.changes(org, after) == Changes(version, changed)
+        assert self.store.changes(org, version + 1) == Changes(version, sorted(now))
+        self.versions[org].append((version, now))
+
     def teardown(self) -> None:
         assert list(self.store.check()) == []
 
 
-class StoreContract:
+class StoreContract(OverviewContract, SeenContract):
     """Every promise of the Store protocol. A subclass opens the store."""
 
     def open(self, folder: Path) -> Store:
@@ -148,6 +235,7 @@ class StoreContract:
                 super().__init__()
                 self.folder = TemporaryDirectory()
                 self.store = contract.open(Path(self.folder.name))
+                self.oracle = contract.oracle()
 
             def teardown(self) -> None:
                 try:
@@ -168,7 +256,7 @@ class StoreContract:
 
     def test_a_busy_organization_is_counted_like_a_quiet_one(self, store: Store) -> None:
         chance = random.Random(7)  # noqa: S311 (not a secret)
-        oracle = Oracle()
+        oracle = self.oracle()
         instructions = [f"ins_{number}" for number in range(12)]
         batch = [
             Reply(
@@ -210,6 +298,20 @@ class StoreContract:
                 for kind in UsageKind:
                     browse = partial(store.conversations, *question, kind=kind)
                     assert all_pages(browse, 100) == oracle.conversations(*question, kind)
+        every_4_hours = [DAY + timedelta(minutes=241 * place) for place in range(1, 13)]
+        for resource_type, name in [
+            *((ResourceType.INSTRUCTION, name) for name in ("ins_always", "ins_0", "ins_9")),
+            *((ResourceType.KNOWLEDGE, "ins_0"), (ResourceType.ACTION, "lookup")),
+        ]:
+            resource = ("acme", resource_type, name)
+            timeline = seen.timeline(oracle, *resource, every_4_hours)
+            assert store.timeline(*resource, every_4_hours) == timeline
+            for window in (Window(), Window(every_4_hours[3]), Window(*every_4_hours[5:7])):
+                assert store.outcomes(*resource, window) == seen.outcomes(oracle, *resource, window)
+                assert store.summary(*resource, window) == oracle.summary(*resource, window)
+        assert list(store.usages("acme", Window())) == seen.usages(oracle, "acme", Window())
+        conversation = seen.conversation(oracle, "acme", "s_7")
+        assert store.conversation("acme", "s_7") == conversation
         assert list(store.check()) == []
 
     def test_conversations_used_at_the_same_instant_are_paged_by_their_id(

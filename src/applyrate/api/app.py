@@ -9,15 +9,32 @@ from typing import Final, cast
 from litestar import Litestar
 from litestar.datastructures import State
 
-from applyrate.api import docs, health, intake, keys, recording, resource_usage, traces
+from applyrate.api import (
+    catalogue,
+    conversation_usage,
+    docs,
+    export,
+    health,
+    insights,
+    intake,
+    keys,
+    outcomes,
+    recording,
+    resource_usage,
+    streams,
+    timeline,
+    traces,
+)
 from applyrate.api.admission import admit
 from applyrate.api.auth import Authenticator
 from applyrate.api.edge import AsgiApp, Edge
+from applyrate.api.event_streams import Streams
 from applyrate.api.failures import answer_failure
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
 from applyrate.api.openapi import describe, operation_of
 from applyrate.api.request import SERVICES, Request, Services
+from applyrate.dashboard.routes import dashboard
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.traces import Traces
 from applyrate.settings import Settings
@@ -25,10 +42,19 @@ from applyrate.store import Store
 
 ROUTES: Final = (
     resource_usage.get_summary,
+    resource_usage.compare,
     resource_usage.list_resources,
     resource_usage.list_conversations,
+    timeline.get_timeline,
+    outcomes.get_outcomes,
+    conversation_usage.get_conversation_usage,
+    export.export_usages,
+    insights.list_unused,
+    streams.stream_resource,
+    streams.stream_all,
     recording.record_replies,
     recording.set_conversation,
+    catalogue.set_resources,
     traces.record_traces,
     intake.list_unattributed,
     keys.create_key,
@@ -43,33 +69,37 @@ ROUTES: Final = (
 _READER_THREADS: Final = 4
 
 
-def create_app(settings: Settings, store: Store) -> Edge:
+def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None = None) -> Edge:
     """The service on a store, which stays the caller's to close.
 
     Runs under any ASGI 3 server that gives ``raw_path`` and the lifespan events; on its end it
-    finishes what it accepted.
+    finishes what it accepted. Streams end when ``stopping`` is set, which a server does that waits
+    for requests under way.
     """
-    commits = GroupCommit(store)
+    readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
+    open_streams = Streams(settings, store, readers)
+    commits = GroupCommit(store, recorded=open_streams.feeds.wake)
     key_uses = KeyUses(store, commits)
     services = Services(
         settings=settings,
         store=store,
         commits=commits,
         traces=Traces(settings, store, commits),
-        readers=ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read"),
+        readers=readers,
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
         limits=RateLimits(settings),
+        streams=open_streams,
         document=describe(ROUTES),
         operations={operation.operation_id: operation for operation in map(operation_of, ROUTES)},
     )
     app = Litestar(
-        route_handlers=ROUTES,
+        route_handlers=[*ROUTES, dashboard()],
         request_class=Request,
         before_request=admit,  # type: ignore[arg-type]  # request_class makes every request ours
         exception_handlers={Exception: answer_failure},
         state=State({SERVICES: services}),
-        lifespan=[lambda _: _running(services)],
+        lifespan=[lambda _: _running(services, stopping or asyncio.Event())],
         openapi_config=None,  # it cannot say what the published operation does; see openapi.py
         logging_config=None,
     )
@@ -77,10 +107,13 @@ def create_app(settings: Settings, store: Store) -> Edge:
 
 
 @asynccontextmanager
-async def _running(services: Services) -> AsyncIterator[None]:
+async def _running(services: Services, stopping: asyncio.Event) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(services.key_uses.write_every_minute()),
         asyncio.create_task(services.traces.run()),
+        asyncio.create_task(services.streams.feeds.watch()),
+        asyncio.create_task(services.streams.check()),
+        asyncio.create_task(services.streams.end_when(stopping)),
     ]
     try:
         yield

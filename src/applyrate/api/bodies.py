@@ -13,6 +13,8 @@ from applyrate.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 PROTOBUF: Final = "application/x-protobuf"
+CSV: Final = "text/csv"
+PARQUET: Final = "application/vnd.apache.parquet"
 
 _PIECE_BYTES: Final = 65_536
 

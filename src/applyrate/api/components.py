@@ -14,15 +14,27 @@ from msgspec import Struct
 
 from applyrate.answers import (
     CandidateAttribute,
+    CatalogueReceipt,
     ConversationUsageList,
+    GroupOutcomes,
     Health,
     IssuedKey,
     KeyList,
+    MeanScore,
     NewKey,
     RecordingReceipt,
+    RejectedEntry,
+    ResourceOutcomes,
     ResourceUsageList,
+    Share,
+    Timeline,
+    TimelineBucket,
     UnattributedList,
     UnattributedTraces,
+    UnusedList,
+    UsageChange,
+    UsageComparison,
+    Verdicts,
 )
 from applyrate.api.otlp_answers import (
     ExportFailure,
@@ -36,12 +48,17 @@ from applyrate.keys import SCOPES, ApiKey
 from applyrate.usage import (
     Applied,
     Available,
+    CatalogueEntry,
+    Conversation,
     ConversationFacts,
     ConversationUsage,
     Invocation,
     Reply,
+    ReplyUsage,
     ResourceUsage,
+    UnusedResource,
     UsageSummary,
+    Window,
 )
 
 Json: TypeAlias = dict[str, Any]
@@ -49,9 +66,10 @@ Json: TypeAlias = dict[str, Any]
 
 def describe_components(answers: Iterable[type[Struct]]) -> Json:
     """The schemas of all that comes in and goes out; ``answers`` go out."""
-    _, generated = msgspec.json.schema_components(
+    _, schemas_and_enums = msgspec.json.schema_components(
         _COMPONENTS, ref_template="#/components/schemas/{name}"
     )
+    generated = _without_enums(schemas_and_enums)
     names = {kind.__name__: name for kind, name in _COMPONENTS.items()}
     sent = _reachable(generated, {kind.__name__ for kind in answers})
     schemas = {
@@ -77,6 +95,23 @@ _COMPONENTS: Final[Mapping[type[Struct], str]] = {
     ResourceUsageList: "PublicResourceUsageListDto",
     ConversationUsage: "PublicResourceConversationDto",
     ConversationUsageList: "PublicResourceConversationListDto",
+    UsageComparison: "ResourceUsageComparisonDto",
+    Window: "WindowDto",
+    Timeline: "ResourceTimelineDto",
+    TimelineBucket: "ResourceTimelineBucketDto",
+    ResourceOutcomes: "ResourceOutcomesDto",
+    GroupOutcomes: "GroupOutcomesDto",
+    Share: "ShareDto",
+    MeanScore: "MeanScoreDto",
+    Verdicts: "VerdictsDto",
+    UnusedList: "UnusedListDto",
+    UnusedResource: "UnusedResourceDto",
+    UsageChange: "UsageChangeDto",
+    Conversation: "ConversationDto",
+    ReplyUsage: "ReplyUsageDto",
+    CatalogueEntry: "CatalogueEntryDto",
+    CatalogueReceipt: "CatalogueReceiptDto",
+    RejectedEntry: "RejectedEntryDto",
     Reply: "ReplyDto",
     Available: "AvailableDto",
     Applied: "AppliedDto",
@@ -104,6 +139,7 @@ _OPENTELEMETRYS: Final = {
 }
 """In these a reader passes over what it does not know."""
 
+# A field is described once; one that means something else in a component has a line of its own.
 _FIELDS: Final[Mapping[str, str]] = {
     "session_count": "Distinct conversations that used (applied) the resource.",
     "applied_sessions": "Distinct conversations in which it was applied.",
@@ -135,6 +171,45 @@ _FIELDS: Final[Mapping[str, str]] = {
     "index": "Which reply of the request, counted from 0.",
     "message": "Why, in a sentence that names the input and the rule.",
     "name": "By what a person recognises it.",
+    "previous": "The same counts in the window before.",
+    "previous_window": "The window of the same length that ends where this one starts.",
+    "from_at": "When it starts, itself included.",
+    "to_at": "When it ends, itself excluded.",
+    "interval": "What a bucket lasts.",
+    "timezone": "The time zone whose clocks and calendar say where buckets begin.",
+    "handoff": "Conversations that were handed off.",
+    "resolution": "Conversations with the status `resolved`, of those that have one.",
+    "count": "How many.",
+    "sample_count": "Of how many.",
+    "share": "The first in parts of the second; null of nothing.",
+    "mean": "On average; null of nothing.",
+    "low": "The lower end of the 95 % interval.",
+    "high": "The upper end of the 95 % interval.",
+    "not_applied": "The conversations that had it available and did not apply it.",
+    "verdict": "How the first group differs from the second.",
+    "reason": "Why it is unused: the first of kept, stopped, never_applied, never_available that"
+    " holds.",
+    "url": "Where a person can read it.",
+    "version": "The version of it that is in use.",
+    "published_at": "Since when it is in use: ISO 8601; without an offset it is UTC.",
+    "keep": "A safety net that may stay unused.",
+    "type": "What kind of resource.",
+    "id": "Which resource.",
+    "replies": "Its replies, by time.",
+    "CatalogueReceiptDto.accepted": "Entries that were taken.",
+    "CatalogueReceiptDto.rejected": "Entries that were not taken, and why.",
+    "RejectedEntryDto.index": "Which entry of the request, counted from 0.",
+    "ReplyUsageDto.available": "What was in its context: ids by type.",
+    "ReplyUsageDto.applied": "What it cited or invoked: ids by type, an action for each time.",
+    "ResourceOutcomesDto.applied": "The conversations that applied it.",
+    "UnusedResourceDto.last_used_at": "When it was last applied before the window's end.",
+    "VerdictsDto.handoff": "Whether more of the first group were handed off.",
+    "VerdictsDto.resolution": "Whether more of the first group were resolved.",
+    "VerdictsDto.csat": "Whether the first group was more satisfied.",
+    "GroupOutcomesDto.session_count": "Distinct conversations.",
+    "GroupOutcomesDto.csat": "Satisfaction, in conversations with a score.",
+    "resource_type": "What kind of resource.",
+    "summary": "Its counts of all time.",
     "scopes": "What the key opens; null for everything.",
     "expires_at": "From when on it opens nothing; null for never.",
     "key": "The key. It is shown this once.",
@@ -174,6 +249,22 @@ _ERROR: Final = {
 }
 
 
+def _without_enums(schemas: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The same, with the values of each enumeration where it is meant."""
+    enums = {
+        f'{{"$ref":"#/components/schemas/{name}"}}': {"type": "string", "enum": schema["enum"]}
+        for name, schema in schemas.items()
+        if "enum" in schema
+    }
+    text = msgspec.json.encode(
+        {name: schema for name, schema in schemas.items() if "enum" not in schema}
+    ).decode()
+    for reference_to, values in enums.items():
+        text = text.replace(reference_to, msgspec.json.encode(values).decode())
+    inlined: Mapping[str, Json] = msgspec.json.decode(text)
+    return inlined
+
+
 def _reachable(schemas: Mapping[str, Json], names: Iterable[str]) -> set[str]:
     """These components and all that they refer to."""
     reached: set[str] = set()
@@ -190,8 +281,7 @@ def _reachable(schemas: Mapping[str, Json], names: Iterable[str]) -> set[str]:
 def _tidy(component: str, schema: Json, *, is_answer: bool) -> Json:
     """A generated schema with our prose; an answer has every field it can, and no other."""
     properties = {
-        name: _field(name, inner, as_published=component.startswith("Public"))
-        for name, inner in schema["properties"].items()
+        name: _field(component, name, inner) for name, inner in schema["properties"].items()
     }
     tidy: Json = {
         "type": "object",
@@ -229,8 +319,8 @@ def _prose(docstring: str) -> str:
     return inspect.cleandoc(docstring).replace("``None``", "``null``").replace("``", "`")
 
 
-def _field(name: str, schema: Json, *, as_published: bool) -> Json:
-    if as_published:
+def _field(component: str, name: str, schema: Json) -> Json:
+    if component.startswith("Public"):
         # The published components say number where integer would do, and give times no format.
         schema = msgspec.json.decode(msgspec.json.encode(schema).replace(b'"integer"', b'"number"'))
     elif name.endswith("_at"):
@@ -243,4 +333,5 @@ def _field(name: str, schema: Json, *, as_published: bool) -> Json:
                 kind["items"] = {"type": "string", "enum": list(SCOPES)}
     if "$ref" in schema:
         schema.pop("default", None)
-    return schema | ({"description": _FIELDS[name]} if name in _FIELDS else {})
+    description = _FIELDS.get(f"{component}.{name}") or _FIELDS.get(name)
+    return schema | ({"description": description} if description else {})

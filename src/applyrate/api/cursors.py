@@ -3,15 +3,20 @@
 import base64
 import binascii
 import hashlib
-from datetime import datetime
 from typing import Final, TypeVar
 
 import msgspec
 
 from applyrate.errors import InvalidInput
-from applyrate.usage import ConversationPosition, ResourcePosition, Window, utc
+from applyrate.usage import (
+    ConversationPosition,
+    ResourcePosition,
+    UnusedPosition,
+    Window,
+    utc,
+)
 
-Position = TypeVar("Position", ResourcePosition, ConversationPosition)
+Position = TypeVar("Position", ResourcePosition, ConversationPosition, UnusedPosition)
 
 _LONGEST_CURSOR: Final = 4096
 _MARK_BYTES: Final = 8
@@ -24,7 +29,9 @@ class Question:
         told = msgspec.json.encode([subject, window])
         self._mark = hashlib.blake2b(told, digest_size=_MARK_BYTES).digest()
 
-    def cursor(self, position: ResourcePosition | ConversationPosition | None) -> str | None:
+    def cursor(
+        self, position: ResourcePosition | ConversationPosition | UnusedPosition | None
+    ) -> str | None:
         """The text that stands for a position; None, the end of the list, stays None."""
         if position is None:
             return None
@@ -45,9 +52,7 @@ class Question:
                 " of the answer that it came from"
             )
         try:
-            position = msgspec.msgpack.decode(packed, type=kind)
-            at = _in_utc(position.last_used_at)
-            return msgspec.structs.replace(position, last_used_at=at)
+            return _in_utc(msgspec.msgpack.decode(packed, type=kind))
         except (msgspec.DecodeError, ValueError, OverflowError):
             raise _foreign(cursor) from None
 
@@ -65,8 +70,9 @@ def _unwrap(cursor: str) -> tuple[bytes, bytes]:
     return packed[:_MARK_BYTES], packed[_MARK_BYTES:]
 
 
-def _in_utc(at: datetime | None) -> datetime | None:
-    return None if at is None else utc(at)
+def _in_utc(position: Position) -> Position:
+    at = getattr(position, "last_used_at", None)  # not every list is by time
+    return position if at is None else msgspec.structs.replace(position, last_used_at=utc(at))
 
 
 def _foreign(cursor: str) -> InvalidInput:

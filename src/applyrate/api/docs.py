@@ -51,5 +51,5 @@ def get_page(request: Request) -> Response[bytes]:
     opt={OPERATION: Operation(operation_id="getFront", public=True, hidden=True)},
 )
 def get_front() -> Redirect:
-    """Lead whoever opens the address to the page."""
-    return Redirect("/docs")
+    """Lead whoever opens the address to the dashboard."""
+    return Redirect("/dashboard")

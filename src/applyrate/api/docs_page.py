@@ -121,7 +121,8 @@ class _View:
     def _card(self, method: str, path: str, described: Mapping[str, Any]) -> _Card:
         operation = self._operations[described["operationId"]]
         bodies: Mapping[str, Any] = described.get("requestBody", {}).get("content", {})
-        answer = described["responses"][str(operation.status.value)].get("content", {})
+        answers = described["responses"][str(operation.status.value)].get("content", {})
+        answer = answers.get("application/json")
         return _Card(
             anchor=operation.operation_id,
             method=method.upper(),
@@ -133,7 +134,7 @@ class _View:
             parameters=[_parameter(parameter) for parameter in operation.parameters],
             body=list(self._fields(_one(bodies["application/json"]["schema"]))) if bodies else [],
             body_types=list(bodies),
-            answer=list(self._fields(answer["application/json"]["schema"])) if answer else [],
+            answer=list(self._fields(answer["schema"])) if answer else [],
             responses={
                 status: response["description"]
                 for status, response in described["responses"].items()
@@ -190,7 +191,7 @@ def _parameter(parameter: Parameter) -> _Field:
     schema = parameter.schema
     kind = " | ".join(schema.get("enum", ())) or schema.get("type", "date or date-time")
     return _Field(
-        parameter.name, kind, _constraints(schema), parameter.place == "path", parameter.description
+        parameter.name, kind, _constraints(schema), parameter.is_required, parameter.description
     )
 
 

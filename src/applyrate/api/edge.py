@@ -1,5 +1,6 @@
 """The outermost layer of the service: the still-encoded path in, the request's id out."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -24,15 +25,22 @@ class Edge:
     Routing sees the path as it was sent, percent-encoded, because only there a slash inside an
     identifier (``%2F``) differs from one between two segments. An answer that comes before its
     request's body was read ends the connection, since what is left of the body is on its way.
+    ``under_way`` is the number of requests that are being answered.
     """
 
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
+        self.under_way = 0
+        self._abandoned = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request, or the server's start and end."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            try:
+                await self._app(scope, lambda: self._receive_lifespan(receive), send)
+            finally:
+                self._ended.set()
             return
         scope["path"] = scope["raw_path"].decode("latin-1")
         if scope["method"] == "OPTIONS":
@@ -51,7 +59,26 @@ class Edge:
                 message["headers"] = [*message["headers"], *headers, *ending]
             return send(message)
 
-        await self._app(scope, body.receive if body.is_unread else receive, send_with_headers)
+        self.under_way += 1
+        try:
+            await self._app(scope, body.receive if body.is_unread else receive, send_with_headers)
+        finally:
+            self.under_way -= 1
+
+    async def abandon(self) -> None:
+        """End the app as the server's end would; for a server that still waits for requests."""
+        self._abandoned.set()
+        await self._ended.wait()
+
+    async def _receive_lifespan(self, receive: Receive) -> Message:
+        message = asyncio.ensure_future(receive())
+        abandoned = asyncio.create_task(self._abandoned.wait())
+        await asyncio.wait((message, abandoned), return_when=asyncio.FIRST_COMPLETED)
+        abandoned.cancel()
+        if message.done():
+            return message.result()
+        message.cancel()
+        return {"type": "lifespan.shutdown"}
 
 
 _CLOSE: Final = (b"connection", b"close")

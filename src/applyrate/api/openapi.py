@@ -13,8 +13,10 @@ from typing import Final
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from applyrate.api.bodies import JSON, NDJSON, PROTOBUF
+from applyrate.answers import UsageChange
+from applyrate.api.bodies import CSV, JSON, NDJSON, PARQUET, PROTOBUF
 from applyrate.api.components import Json, describe_components, reference
+from applyrate.api.event_streams import EVENTS
 from applyrate.api.operations import OPERATION, Operation, Parameter
 
 
@@ -74,12 +76,14 @@ recorded shows in the next answer. Times are UTC; a window is half open, from â‰
 
 Every request but the public ones carries `Authorization: Bearer <key>`, an API key or a JSON Web
 Token with the claims `org`, `scope` and `exp`. Its key allows it 100 requests a minute, and 1000 to
-`POST /replies` and `POST /v1/traces` together, unless the service is set otherwise; `RateLimit`
-says what is left. Every answer carries `X-Request-Id`, the request's own where it sent a sane one.
-Every error has one body, but for those of `POST /v1/traces`, which are OpenTelemetry's."""
+`POST /replies`, `POST /v1/traces` and opening a stream together, unless the service is set
+otherwise; `RateLimit` says what is left. Every answer carries `X-Request-Id`, the request's own
+where it sent a sane one. Every error has one body, but for those of `POST /v1/traces`, which are
+OpenTelemetry's."""
 
 _TAGS: Final = {
     "Resource usage": "How often actions, instructions and knowledge items are used, and where.",
+    "Insights": "What a person should look at.",
     "Recording": "What an agent, or whatever watches it, sends.",
     "Keys": "Who may ask.",
     "Service": "The service itself.",
@@ -128,7 +132,7 @@ def _parameter(parameter: Parameter) -> Json:
     return {
         "name": parameter.name,
         "in": parameter.place,
-        "required": parameter.place == "path",
+        "required": parameter.is_required,
         "schema": dict(parameter.schema),
         "description": parameter.description,
     }
@@ -163,9 +167,43 @@ def _contents(operation: Operation, in_json: Json) -> Json:
 
 def _answer(operation: Operation) -> Json:
     answer: Json = {"description": operation.answer_description}
+    content: Json = {}
     if operation.answer is not None:
-        content: Json = {"schema": reference(operation.answer)}
+        in_json: Json = {"schema": reference(operation.answer)}
         if not operation.as_published:
-            content["example"] = operation.example
-        answer["content"] = _contents(operation, content)
-    return answer
+            in_json["example"] = operation.example
+        content = _contents(operation, in_json)
+    content |= {kind: _OTHER_ANSWERS[kind] for kind in operation.answer_types if kind != JSON}
+    if NDJSON in content:
+        line = msgspec.json.encode(operation.example).decode() + "\n"
+        content[NDJSON] = {**content[NDJSON], "example": line}
+    if EVENTS in content:
+        content[EVENTS] = {**content[EVENTS], "example": operation.example}
+    return {**answer, "content": content} if content else answer
+
+
+_OTHER_ANSWERS: Final[Mapping[str, Json]] = {
+    CSV: {
+        "schema": {
+            "type": "string",
+            "description": "The rows under a line of their fields' names (RFC 4180). A text that a"
+            " spreadsheet would run as a formula has an apostrophe before it.",
+        }
+    },
+    NDJSON: {"schema": {"type": "string", "description": "One row on each line."}},
+    EVENTS: {
+        "schema": {
+            "type": "string",
+            "description": "Server-sent events (HTML standard). The data of each is a JSON object.",
+            "contentMediaType": JSON,
+            "contentSchema": reference(UsageChange),
+        }
+    },
+    PARQUET: {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "The rows as an Apache Parquet file.",
+        }
+    },
+}

@@ -18,13 +18,22 @@ OPERATION: Final = "operation"
 
 
 class Parameter(Struct, frozen=True, kw_only=True):
-    """A parameter in the path or the query, with its JSON schema. ``example`` is for a reader."""
+    """A parameter in the path or the query, with its JSON schema. ``example`` is for a reader.
+
+    Those in the path are always required.
+    """
 
     name: str
     place: str
     schema: Mapping[str, Any]
     description: str
     example: str = ""
+    required: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a request must have it."""
+        return self.required or self.place == "path"
 
 
 class Operation(Struct, frozen=True, kw_only=True):
@@ -33,6 +42,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     ``scopes`` must all be held. ``errors`` are the statuses beside ``status`` and 500.
     ``example`` is an answer, ``body_example`` a request's body, both as plain JSON values.
     ``failure`` is the body of its errors. Where the body may be protobuf, so may the answers.
+    ``answer_types`` are the media types that an answer may have; ``answer`` is the JSON one.
     ``as_published``: the document describes it in everything but prose as it was published
     elsewhere, and says nothing more.
     """
@@ -51,6 +61,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     media_types: Sequence[str] = ("application/json",)
     status: HTTPStatus = HTTPStatus.OK
     answer: type[Struct] | None = None
+    answer_types: Sequence[str] = ("application/json",)
     answer_description: str = ""
     example: Any = None
     errors: Sequence[HTTPStatus] = ()
@@ -63,6 +74,11 @@ READ_SCOPES: Final[Mapping[ResourceType, tuple[str, ...]]] = {
     ResourceType.INSTRUCTION: ("training:read", "chat-sessions:read"),
     ResourceType.KNOWLEDGE: ("training:read", "chat-sessions:read"),
 }
+
+SCOPES_TOLD: Final = (
+    "Needs the scopes `training:read` (`actions:read` for actions) and `chat-sessions:read`."
+)
+"""The same for a reader."""
 
 EVERY_KEY: Final = (
     HTTPStatus.UNAUTHORIZED,

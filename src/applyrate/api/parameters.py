@@ -3,6 +3,7 @@
 from typing import Final
 
 from applyrate.api.operations import Parameter
+from applyrate.buckets import MAX_BUCKETS, Interval
 from applyrate.usage import ResourceType, UsageKind
 
 DEFAULT_LIMIT: Final = 50
@@ -49,6 +50,59 @@ USAGE: Final = Parameter(
         "default": UsageKind.APPLIED.value,
     },
     description="Which conversations: those that applied the resource, or had it available.",
+)
+COMPARE: Final = Parameter(
+    name="compare",
+    place="query",
+    schema={"type": "string", "enum": ["previous"]},
+    description=(
+        "`previous` puts the counts of the window of the same length that ends where this one"
+        " starts beside each row. It needs both `from` and `to`."
+    ),
+)
+FORMAT: Final = Parameter(
+    name="format",
+    place="query",
+    schema={"type": "string", "enum": ["json", "csv"], "default": "json"},
+    description=(
+        "`csv` answers the same rows as a table, with the next page in the header `Link`."
+    ),
+)
+INTERVAL: Final = Parameter(
+    name="interval",
+    place="query",
+    schema={
+        "type": "string",
+        "enum": [interval.value for interval in Interval],
+        "default": Interval.DAY.value,
+    },
+    description=(
+        "What a bucket lasts; a week starts on Monday. A window has at most"
+        f" {MAX_BUCKETS:,} of them."
+    ),
+)
+TIMEZONE: Final = Parameter(
+    name="timezone",
+    place="query",
+    schema={"type": "string", "default": "UTC"},
+    description=(
+        "The IANA time zone, such as `Europe/Berlin`, whose clocks and calendar say where buckets"
+        " begin. A day in which its clocks are changed has 23 or 25 hours."
+    ),
+)
+TYPE: Final = Parameter(
+    name="type",
+    place="query",
+    schema={"type": "string", "enum": [kind.value for kind in ResourceType]},
+    description="What kind of resource.",
+    example="instruction",
+    required=True,
+)
+EXPORT_FORMAT: Final = Parameter(
+    name="format",
+    place="query",
+    schema={"type": "string", "enum": ["ndjson", "csv", "parquet"], "default": "ndjson"},
+    description="How the rows are written; without it, as `Accept` asks for.",
 )
 RESOURCE_TYPE: Final = Parameter(
     name="resource_type",

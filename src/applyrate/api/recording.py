@@ -204,7 +204,7 @@ async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
     """The usable replies of the body with their indices; the others go into the tally."""
     batch: _Batch = []
     batch_bytes = index = 0
-    async for raw in _raw_replies(request):
+    async for raw in raw_objects(request):
         if isinstance(raw, OverlongLine):
             tally.reject(index, None, raw.message)
         else:
@@ -223,7 +223,11 @@ async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
         yield batch
 
 
-async def _raw_replies(request: Request) -> AsyncIterator[bytes | OverlongLine]:
+async def raw_objects(request: Request) -> AsyncIterator[bytes | OverlongLine]:
+    """The JSON of each object in a body: one alone, an array of them, or one on each line.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, InvalidInput.
+    """
     if media_type(request, (JSON, NDJSON)) == JSON:
         for raw in split_replies(await read_all(request)):
             yield raw

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from applyrate.api.auth import Authenticator, Caller
 from applyrate.api.edge import ANSWER_HEADERS, REQUEST_ID
+from applyrate.api.event_streams import Streams
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
@@ -37,6 +38,7 @@ class Services(Struct, frozen=True):
     authenticator: Authenticator
     key_uses: KeyUses
     limits: RateLimits
+    streams: Streams
     document: dict[str, Any]
     operations: Mapping[str, Operation]
 

@@ -1,43 +1,50 @@
-"""Counting: the three questions about the usage of resources."""
+"""Counting: how often resources are used, and in which conversations."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
-from litestar import get
+import msgspec
+from litestar import Response, get
+from msgspec import UNSET
 
-from applyrate.answers import ConversationUsageList, ResourceUsageList
+from applyrate.answers import ConversationUsageList, ResourceUsageList, UsageComparison
+from applyrate.api.bodies import CSV, JSON
+from applyrate.api.csv_answers import answer_csv
 from applyrate.api.cursors import Question
-from applyrate.api.operations import EVERY_KEY, OPERATION, READ_SCOPES, Operation
+from applyrate.api.operations import EVERY_KEY, OPERATION, SCOPES_TOLD, Operation
 from applyrate.api.parameters import (
+    COMPARE,
     CURSOR,
-    DEFAULT_LIMIT,
+    FORMAT,
     FROM,
     LIMIT,
-    MAX_LIMIT,
     RESOURCE_ID,
     RESOURCE_TYPE,
     TO,
     USAGE,
 )
+from applyrate.api.reading import (
+    TableFormat,
+    in_thread,
+    path_type,
+    read_choice,
+    read_compare,
+    read_format,
+    read_limit,
+    read_window,
+)
 from applyrate.api.request import Request
-from applyrate.errors import InvalidInput
+from applyrate.store import Store
 from applyrate.usage import (
     ConversationPosition,
     ResourcePosition,
     ResourceType,
+    ResourceUsage,
     UsageKind,
     UsageSummary,
     Window,
-)
-
-T = TypeVar("T")
-
-
-_SCOPES_TOLD: Final = (
-    "Needs the scopes `training:read` (`actions:read` for actions) and `chat-sessions:read`."
 )
 
 _COUNTS_EXAMPLE: Final = {
@@ -61,8 +68,9 @@ _COUNTS_EXAMPLE: Final = {
             description=(
                 "In how many conversations and replies a resource was applied, in how many it was"
                 " available, and when it was first and last applied, inside the window or of all"
-                " time. A resource that nobody recorded counts zero."
-                f"\n\n{_SCOPES_TOLD}"
+                " time. A resource that nobody recorded counts zero. With `compare=previous` the"
+                " answer is that of `compareResourceUsage`."
+                f"\n\n{SCOPES_TOLD}"
             ),
             parameters=(FROM, TO, RESOURCE_TYPE, RESOURCE_ID),
             answer=UsageSummary,
@@ -74,10 +82,69 @@ _COUNTS_EXAMPLE: Final = {
 )
 async def get_summary(request: Request) -> UsageSummary:
     """Answer inside the event loop: the cost is small and bounded, and no thread is as quick."""
-    resource_type = _resource_type(request)
+    resource_type = path_type(request)
     resource_id = request.path_text("resource_id")
-    window = _window(request.query_texts("from", "to"))
+    query = request.query_texts("from", "to", "compare")
+    window = read_window(query)
+    if read_compare(query):
+        return _compare(request, resource_type, resource_id, window)
     return request.services.store.summary(request.caller.org, resource_type, resource_id, window)
+
+
+@get(
+    "/resource-usage/{resource_type:str}/{resource_id:str}/comparison",
+    opt={
+        OPERATION: Operation(
+            operation_id="compareResourceUsage",
+            tag="Resource usage",
+            summary="Compare the usage of one resource with that of the window before",
+            description=(
+                "The counts of the summary, and as `previous` those of the window of the same"
+                " length that ends where this one starts. Both `from` and `to` are needed."
+                f"\n\n{SCOPES_TOLD}"
+            ),
+            parameters=(
+                msgspec.structs.replace(FROM, required=True),
+                msgspec.structs.replace(TO, required=True),
+                RESOURCE_TYPE,
+                RESOURCE_ID,
+            ),
+            answer=UsageComparison,
+            answer_description="The counts of both windows.",
+            example={
+                **_COUNTS_EXAMPLE,
+                "previous": {
+                    "session_count": 190,
+                    "applied_sessions": 190,
+                    "applied_replies": 341,
+                    "available_sessions": 1191,
+                    "available_replies": 4102,
+                    "first_used_at": "2026-01-29T09:02:11Z",
+                    "last_used_at": "2026-02-28T20:15:40Z",
+                },
+                "previous_window": {
+                    "from_at": "2026-01-29T00:00:00Z",
+                    "to_at": "2026-03-01T00:00:00Z",
+                },
+            },
+            errors=(HTTPStatus.BAD_REQUEST, *EVERY_KEY),
+        )
+    },
+)
+async def compare(request: Request) -> UsageComparison:
+    """Answer inside the event loop: two summaries."""
+    window = read_window(request.query_texts("from", "to"))
+    return _compare(request, path_type(request), request.path_text("resource_id"), window)
+
+
+def _compare(
+    request: Request, resource_type: ResourceType, resource_id: str, window: Window
+) -> UsageComparison:
+    before = window.before()
+    count = partial(request.services.store.summary, request.caller.org, resource_type, resource_id)
+    return UsageComparison(
+        **msgspec.structs.asdict(count(window)), previous=count(before), previous_window=before
+    )
 
 
 @get(
@@ -94,10 +161,11 @@ async def get_summary(request: Request) -> UsageSummary:
                 " where one is known, is what a person recognises it by."
                 "\n\n`applied_signal` is false where no sender is able to report that a resource of"
                 " this type was applied: then its zeros do not mean that none was."
-                f"\n\n{_SCOPES_TOLD}"
+                f"\n\n{SCOPES_TOLD}"
             ),
-            parameters=(CURSOR, LIMIT, FROM, TO, RESOURCE_TYPE),
+            parameters=(CURSOR, LIMIT, FROM, TO, COMPARE, FORMAT, RESOURCE_TYPE),
             answer=ResourceUsageList,
+            answer_types=(JSON, CSV),
             answer_description="A page of resources.",
             example={
                 "items": [
@@ -115,23 +183,54 @@ async def get_summary(request: Request) -> UsageSummary:
         )
     },
 )
-async def list_resources(request: Request) -> ResourceUsageList:
+async def list_resources(request: Request) -> ResourceUsageList | Response[bytes]:
     """Answer from a thread: the question scans."""
-    resource_type = _resource_type(request)
-    query = request.query_texts("from", "to", "limit", "cursor")
-    window = _window(query)
+    resource_type = path_type(request)
+    query = request.query_texts("from", "to", "limit", "cursor", "compare", "format")
+    window = read_window(query)
+    before = window.before() if read_compare(query) else None
+    form = read_format(query)
     question = Question("resources", resource_type, window=window)
-    limit = _limit(query.get("limit"))
+    limit = read_limit(query)
     after = question.position(query.get("cursor"), ResourcePosition)
     store, org = request.services.store, request.caller.org
 
     def answer() -> ResourceUsageList:
         page = store.resources(org, resource_type, window, limit=limit, after=after)
+        items = page.items
+        if before:
+            items = _beside(store, org, resource_type, items, before)
         # Asked last: a signal never goes away, so an application on the page always has one.
         applied_signal = resource_type in store.applied_signal(org)
-        return ResourceUsageList(page.items, question.cursor(page.next), applied_signal)
+        return ResourceUsageList(items, question.cursor(page.next), applied_signal, before or UNSET)
 
-    return await _in_thread(request, answer)
+    page = await in_thread(request, answer)
+    if form is TableFormat.CSV:
+        return answer_csv(
+            request,
+            f"{resource_type}-usage",
+            ResourceUsage,
+            page.items,
+            nested=[("previous", UsageSummary)] if before else [],
+            cursor=page.next,
+        )
+    return page
+
+
+def _beside(
+    store: Store,
+    org: str,
+    resource_type: ResourceType,
+    items: Sequence[ResourceUsage],
+    window: Window,
+) -> list[ResourceUsage]:
+    """The rows with their counts in another window beside them."""
+    return [
+        msgspec.structs.replace(
+            item, previous=store.summary(org, resource_type, item.resource_id, window)
+        )
+        for item in items
+    ]
 
 
 @get(
@@ -145,7 +244,7 @@ async def list_resources(request: Request) -> ResourceUsageList:
                 "One row for each conversation that applied the resource inside the window (or,"
                 " with `usage=available`, had it available), newest use first. `reply_count` counts"
                 " its replies that did."
-                f"\n\n{_SCOPES_TOLD}"
+                f"\n\n{SCOPES_TOLD}"
             ),
             parameters=(USAGE, CURSOR, LIMIT, FROM, TO, RESOURCE_TYPE, RESOURCE_ID),
             answer=ConversationUsageList,
@@ -169,13 +268,13 @@ async def list_resources(request: Request) -> ResourceUsageList:
 )
 async def list_conversations(request: Request) -> ConversationUsageList:
     """Answer from a thread: the question scans."""
-    resource_type = _resource_type(request)
+    resource_type = path_type(request)
     resource_id = request.path_text("resource_id")
     query = request.query_texts("from", "to", "limit", "cursor", "usage")
-    window = _window(query)
-    kind = _usage(query.get("usage"))
+    window = read_window(query)
+    kind = read_choice(UsageKind, "usage", query.get("usage", UsageKind.APPLIED))
     question = Question("conversations", resource_type, resource_id, kind, window=window)
-    page = await _in_thread(
+    page = await in_thread(
         request,
         partial(
             request.services.store.conversations,
@@ -184,48 +283,8 @@ async def list_conversations(request: Request) -> ConversationUsageList:
             resource_id,
             window,
             kind=kind,
-            limit=_limit(query.get("limit")),
+            limit=read_limit(query),
             after=question.position(query.get("cursor"), ConversationPosition),
         ),
     )
     return ConversationUsageList(page.items, question.cursor(page.next))
-
-
-def _resource_type(request: Request) -> ResourceType:
-    """The type that the path names, once the caller is known to hold its scopes."""
-    text = request.path_text("resource_type")
-    try:
-        resource_type = ResourceType(text)
-    except ValueError:
-        raise InvalidInput(
-            f"resource_type: {text!r} is not one of {', '.join(ResourceType)}"
-        ) from None
-    request.caller.require(READ_SCOPES[resource_type])
-    return resource_type
-
-
-def _window(query: dict[str, str]) -> Window:
-    return Window.parse(query.get("from"), query.get("to"))
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)):
-        limit = int(text)
-        if 1 <= limit <= MAX_LIMIT:
-            return limit
-    raise InvalidInput(f"limit: {text!r} is not a whole number from 1 to {MAX_LIMIT}")
-
-
-def _usage(text: str | None) -> UsageKind:
-    if text is None:
-        return UsageKind.APPLIED
-    try:
-        return UsageKind(text)
-    except ValueError:
-        raise InvalidInput(f"usage: {text!r} is not one of applied, available") from None
-
-
-async def _in_thread(request: Request, question: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(request.services.readers, question)

@@ -13,6 +13,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 
 from applyrate.api.app import create_app
+from applyrate.api.edge import Edge
 from applyrate.errors import ApplyrateError
 from applyrate.keys import digest, issue_key
 from applyrate.settings import Settings
@@ -22,6 +23,9 @@ FIRST_ORG: Final = "default"
 
 STOP_SECONDS: Final = 10
 """How long requests that are under way may take once the service is told to stop."""
+
+UNREAD_SECONDS: Final = 1
+"""How long the last answers are kept for whoever does not read them."""
 
 _BACKLOG: Final = 1024
 
@@ -57,8 +61,10 @@ def make_first_key(store: Store) -> str | None:
 
 async def _serve(settings: Settings, store: Store, announce: Callable[[str], None]) -> None:
     host, port = _free_address(settings.host, settings.port)
+    stopping = asyncio.Event()
+    app = create_app(settings, store, stopping)
     server = Server(
-        create_app(settings, store),
+        app,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -68,7 +74,6 @@ async def _serve(settings: Settings, store: Store, announce: Callable[[str], Non
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
-    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
@@ -80,9 +85,11 @@ async def _serve(settings: Settings, store: Store, announce: Callable[[str], Non
     await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     server.stop()  # type: ignore[no-untyped-call]  # granian has types for the most part
-    await asyncio.wait((serving,), timeout=STOP_SECONDS)
+    await _end(serving, app)
     if serving.done():
         serving.result()
+    else:
+        await app.abandon()
 
 
 def _free_address(host: str, port: int) -> tuple[str, int]:
@@ -116,6 +123,18 @@ async def _answering(host: str, port: int, serving: "asyncio.Task[None]") -> Non
             writer.close()
             return
 
+
+async def _end(serving: "asyncio.Task[None]", app: Edge) -> None:
+    """Wait until all requests are answered and the answers are read, but not for ever."""
+    now = asyncio.get_running_loop().time
+    ends_at, read_by = now() + STOP_SECONDS, now() + UNREAD_SECONDS
+    while not serving.done() and now() < min(ends_at, read_by):
+        await asyncio.wait((serving,), timeout=_LOOK_SECONDS)
+        if app.under_way:
+            read_by = now() + UNREAD_SECONDS
+
+
+_LOOK_SECONDS: Final = 0.05
 
 _LOGGING: Final[dict[str, Any]] = {
     "version": 1,

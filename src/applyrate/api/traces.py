@@ -1,8 +1,7 @@
 """Traces: what any exporter of OpenTelemetry sends (OTLP over HTTP)."""
 
-import asyncio
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import litestar
 from litestar import Response, post
@@ -19,11 +18,6 @@ from applyrate.api.otlp_answers import (
     encode_receipt,
 )
 from applyrate.api.request import Request
-from applyrate.intake.otlp import Decoded, decode_json, decode_protobuf
-from applyrate.intake.spans import ObservedSpan
-
-MAX_BYTES_IN_LOOP: Final = 32_768
-"""A longer body is decoded in a thread, so that no other request waits for it."""
 
 
 def answer_failed_export(
@@ -120,20 +114,9 @@ async def record_traces(request: Request) -> Response[bytes]:
     """Keep what the spans of the body tell; replies are made of it once their trace is there."""
     kind = media_type(request, (PROTOBUF, JSON))
     body = await read_all(request, way_out="export fewer spans at once")
-    if len(body) > MAX_BYTES_IN_LOOP:
-        readers = request.services.readers
-        decoded, observed = await asyncio.get_running_loop().run_in_executor(
-            readers, _observe, request, kind, body
-        )
-    else:
-        decoded, observed = _observe(request, kind, body)
-    if observed:
-        await request.services.traces.accept(request.caller.org, observed)
-    answer = encode_receipt(kind, decoded.refused_count, decoded.message)
-    return Response(answer, media_type=kind)
-
-
-def _observe(request: Request, kind: str, body: bytes) -> tuple[Decoded, list[ObservedSpan]]:
-    decoded = (decode_protobuf if kind == PROTOBUF else decode_json)(body)
     traces, org = request.services.traces, request.caller.org
-    return decoded, [traces.observe(org, span) for span in decoded.spans]
+    read = await traces.read(org, body, is_json=kind == JSON)
+    if read.spans:
+        await traces.accept(org, read.spans)
+    answer = encode_receipt(kind, read.refused_count, read.message)
+    return Response(answer, media_type=kind)

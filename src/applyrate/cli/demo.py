@@ -1,6 +1,7 @@
 """``applyrate demo``: the service with 90 days of a simulated support agent in it."""
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from applyrate.cli.options import DEFAULT_HOST, DEFAULT_ORG, DEFAULT_PORT, Host,
 from applyrate.cli.progress import reply_progress
 from applyrate.cli.serving import serve_on
 from applyrate.cli.terminal import stdout
-from applyrate.keys import digest, issue_key
+from applyrate.keys import ApiKey, digest, issue_key
 from applyrate.store import Store
 
 _KEY_NAME = "demo"
@@ -50,21 +51,37 @@ def demo(
                     show(done, replies)
             told = f"{data} holds {replies:,} replies of {planned.days} days."
         stdout().print(told, markup=False, soft_wrap=True)
-        key = _renew_key(store, now)
+        key, known = _renew_key(store, now)
+        # The link is a session by itself, and goes over no network but this machine's own.
+        link = _make_link(store, known) if not no_serve and _is_loopback(host) else None
     if no_serve:
         _print_examples(key, f"http://{host}:{port}")
     else:
-        serve_on(data, host, port, lambda url: _print_examples(key, url))
+        serve_on(data, host, port, lambda url: _print_examples(key, url, link))
 
 
-def _renew_key(store: Store, now: datetime) -> str:
+def _renew_key(store: Store, now: datetime) -> tuple[str, ApiKey]:
     """A new key in place of the earlier ones of that name, which cannot be shown again."""
     for known in store.keys(DEFAULT_ORG):
         if known.name == _KEY_NAME and known.revoked_at is None:
             store.revoke_key(DEFAULT_ORG, known.key_id, now)
     key, known = issue_key(DEFAULT_ORG, _KEY_NAME, scopes=None, created_at=now)
     store.add_key(known, digest(key))
-    return key
+    return key, known
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # another host's name
+        return False
+
+
+def _make_link(store: Store, key: ApiKey) -> str:
+    """The path that opens the dashboard signed in, once and within five minutes."""
+    from applyrate.dashboard.sessions import make_link
+
+    return f"/dashboard/open/{make_link(store, key, datetime.now(UTC))}"
 
 
 _EXAMPLES = (
@@ -74,8 +91,11 @@ _EXAMPLES = (
 )
 
 
-def _print_examples(key: str, url: str) -> None:
+def _print_examples(key: str, url: str, link: str | None = None) -> None:
     console = stdout()
+    if link is not None:
+        told = "The dashboard, signed in (the link opens once, within five minutes):"
+        console.print(f"\n{told}\n[bold]{url}{link}[/]", soft_wrap=True)
     console.print(f"\nA full-access key:  [bold]{key}[/]\n", soft_wrap=True)
     for words, path in _EXAMPLES:
         console.print(f"[dim]# {words}[/]")

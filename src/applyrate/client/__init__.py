@@ -8,6 +8,7 @@
     client.py       Client and AsyncClient
     operations.py   the operations of the API, as values that either client carries out
     calls.py        what such a value is, and how it becomes a method of both
+    events.py       a stream of events, over any number of connections
     answers.py      an HTTP answer as a typed result or an error
 
 Nothing here needs the service's own packages.

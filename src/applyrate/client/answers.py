@@ -1,11 +1,11 @@
 """An HTTP answer, or its absence, as a typed result or as an error of the tree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import httpx
 import msgspec
@@ -35,7 +35,25 @@ def read_answer(call: Call[T], answer: httpx.Response) -> T:
     try:
         return call.read(answer.content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _foreign(answer, str(error)) from None
+        raise foreign_answer(answer, str(error)) from None
+
+
+class AnswerLines(Generic[T]):
+    """The rows of an answer that comes in pieces, one on each line."""
+
+    def __init__(self, call: Call[T], answer: httpx.Response) -> None:
+        self._call = call
+        self._answer = answer
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> Iterator[T]:
+        """The rows that end in this piece. Raises ApplyrateError where one is none of ours."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            try:
+                yield self._call.read(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise foreign_answer(self._answer, str(error)) from None
 
 
 def unreachable(call: Call[object], error: httpx.RequestError) -> Unreachable:
@@ -83,7 +101,8 @@ def _failure(answer: httpx.Response) -> ApplyrateError:
     return error
 
 
-def _foreign(answer: httpx.Response, reason: str) -> ApplyrateError:
+def foreign_answer(answer: httpx.Response, reason: str) -> ApplyrateError:
+    """The error for an answer that cannot be the service's."""
     url, status = answer.request.url, answer.status_code
     error = ApplyrateError(f"{url}: the answer ({status}) is none of Applyrate's: {reason}")
     error.status = HTTPStatus.BAD_GATEWAY

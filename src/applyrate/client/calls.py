@@ -2,7 +2,7 @@
 
 A function that builds a Call becomes, as an Operation, a method of Client and AsyncClient with the
 function's own parameters: it returns the result on the one, and a coroutine of it on the other. A
-function that builds Rows becomes, as a Listing, one that goes through a list of many pages.
+function that builds Rows, Lines or a Stream becomes, as a Listing, one that goes through them all.
 """
 
 import functools
@@ -65,6 +65,20 @@ class Rows(Struct, Generic[Row], frozen=True):
     page: Callable[[str | None], Call[Page[Row]]]
 
 
+class Lines(Struct, Generic[Row], frozen=True):
+    """All rows of one long answer with a row on each line; the Call reads a line."""
+
+    call: Call[Row]
+
+
+class Stream(Struct, Generic[Row], frozen=True):
+    """Events of an answer without an end, each read with its id. ``after``: the last one known."""
+
+    call: Call[None]
+    read: Callable[[int, bytes], Row]
+    after: int | None
+
+
 class Operation(Generic[P, T]):
     """A method of either client, made from the function that builds its Call."""
 
@@ -93,12 +107,12 @@ class Operation(Generic[P, T]):
 
 
 class Listing(Generic[P, Row]):
-    """A method of either client that iterates, made from the function that builds its Rows.
+    """A method of either client that iterates, made from the function that builds its rows.
 
-    A page is asked for when its first row is.
+    A page is asked for when its first row is, and a long answer is read as far as its rows are.
     """
 
-    def __init__(self, build: Callable[P, Rows[Row]]) -> None:
+    def __init__(self, build: Callable[P, Rows[Row] | Lines[Row] | Stream[Row]]) -> None:
         self._build = build
         self.__doc__ = build.__doc__
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from functools import cache
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import count
 from types import TracebackType
@@ -12,9 +13,10 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 
 from applyrate.client import operations
-from applyrate.client.answers import read_answer, unreachable
+from applyrate.client.answers import AnswerLines, read_answer, unreachable
 from applyrate.client.backoff import backoff_seconds
-from applyrate.client.calls import Call, Listing, Operation, Rows
+from applyrate.client.calls import Call, Lines, Listing, Operation, Rows, Stream
+from applyrate.client.events import Reading
 from applyrate.errors import (
     ApplyrateError,
     InvalidInput,
@@ -25,6 +27,7 @@ from applyrate.errors import (
 
 T = TypeVar("T")
 Row = TypeVar("Row")
+Outcome = TypeVar("Outcome")
 
 
 class _Operations:
@@ -35,6 +38,16 @@ class _Operations:
     resource_page = Operation(operations.resource_page)
     conversations = Listing(operations.conversations)
     conversation_page = Operation(operations.conversation_page)
+    compare = Operation(operations.compare)
+    timeline = Operation(operations.timeline)
+    outcomes = Operation(operations.outcomes)
+    unused = Listing(operations.unused)
+    unused_page = Operation(operations.unused_page)
+    conversation_usage = Operation(operations.conversation_usage)
+    usages = Listing(operations.usages)
+    changes = Listing(operations.changes)
+    resource_changes = Listing(operations.resource_changes)
+    set_resources = Operation(operations.set_resources)
     record = Operation(operations.record)
     set_conversation = Operation(operations.set_conversation)
     unattributed = Operation(operations.unattributed)
@@ -64,18 +77,16 @@ class Client(_Operations):
 
     def carry_out(self, call: Call[T]) -> T:
         """The result of a call; what every method goes through."""
-        for attempt in count():
-            try:
-                return self._try(call)
-            except ApplyrateError as error:
-                delay_seconds = _delay_seconds(call, error, attempt, self._max_retries)
-                if delay_seconds is None:
-                    raise
-            time.sleep(delay_seconds)
-        raise AssertionError
+        return self._persist(call, lambda: self._try(call))
 
-    def iterate(self, rows: Rows[Row]) -> Iterator[Row]:
-        """All rows of a list, page after page."""
+    def iterate(self, rows: Rows[Row] | Lines[Row] | Stream[Row]) -> Iterator[Row]:
+        """All rows of a list, page after page or line after line, or as they come."""
+        if isinstance(rows, Lines):
+            yield from self._read_lines(rows.call)
+            return
+        if isinstance(rows, Stream):
+            yield from self._follow(rows)
+            return
         cursor = None
         while True:
             page = self.carry_out(rows.page(cursor))
@@ -98,12 +109,68 @@ class Client(_Operations):
     ) -> None:
         self.close()
 
+    def _persist(self, call: Call[T], attempt: Callable[[], Outcome]) -> Outcome:
+        """What an attempt at a call comes to, tried again as long as that may help."""
+        for number in count():
+            try:
+                return attempt()
+            except ApplyrateError as error:
+                delay_seconds = _delay_seconds(call, error, number, self._max_retries)
+                if delay_seconds is None:
+                    raise
+            time.sleep(delay_seconds)
+        raise AssertionError
+
     def _try(self, call: Call[T]) -> T:
         try:
             answer = self._http.request(call.method, self._url + call.path, **_parts(call))
         except httpx.RequestError as error:
             raise unreachable(call, error) from error
         return read_answer(call, answer)
+
+    def _read_lines(self, call: Call[Row]) -> Iterator[Row]:
+        answer = self._persist(call, lambda: self._open(call))
+        try:
+            lines = AnswerLines(call, answer)
+            for piece in answer.iter_bytes():
+                yield from lines.feed(piece)
+        except httpx.RequestError as error:
+            raise unreachable(call, error) from error
+        finally:
+            answer.close()
+
+    def _follow(self, stream: Stream[Row]) -> Iterator[Row]:
+        reading = Reading(stream)
+        patience = reading.patience(self._http.timeout)
+        while True:
+            call = reading.call()
+            answer = self._persist(call, partial(self._open, call, patience))
+            reading.begin(answer)
+            try:
+                for piece in answer.iter_bytes():
+                    yield from reading.feed(piece)
+            except httpx.RequestError:
+                pass  # it goes on where it broke off
+            finally:
+                answer.close()
+            time.sleep(reading.pause_seconds())
+
+    def _open(self, call: Call[T], patience: httpx.Timeout | None = None) -> httpx.Response:
+        """An answer whose body is still to be read."""
+        request = self._http.build_request(
+            call.method,
+            self._url + call.path,
+            timeout=patience or self._http.timeout,
+            **_parts(call),
+        )
+        try:
+            answer = self._http.send(request, stream=True)
+            if not answer.is_success:
+                answer.read()
+                read_answer(call, answer)
+        except httpx.RequestError as error:
+            raise unreachable(call, error) from error
+        return answer
 
 
 class AsyncClient(_Operations):
@@ -118,18 +185,20 @@ class AsyncClient(_Operations):
 
     async def carry_out(self, call: Call[T]) -> T:
         """The result of a call; what every method goes through."""
-        for attempt in count():
-            try:
-                return await self._try(call)
-            except ApplyrateError as error:
-                delay_seconds = _delay_seconds(call, error, attempt, self._max_retries)
-                if delay_seconds is None:
-                    raise
-            await asyncio.sleep(delay_seconds)
-        raise AssertionError
+        return await self._persist(call, lambda: self._try(call))
 
-    async def iterate(self, rows: Rows[Row]) -> AsyncIterator[Row]:
-        """All rows of a list, page after page."""
+    async def iterate(self, rows: Rows[Row] | Lines[Row] | Stream[Row]) -> AsyncIterator[Row]:
+        """All rows of a list, page after page or line after line, or as they come."""
+        if isinstance(rows, Lines):
+            async with aclosing(self._read_lines(rows.call)) as lines:
+                async for row in lines:
+                    yield row
+            return
+        if isinstance(rows, Stream):
+            async with aclosing(self._follow(rows)) as events:
+                async for row in events:
+                    yield row
+            return
         cursor = None
         while True:
             page = await self.carry_out(rows.page(cursor))
@@ -153,12 +222,68 @@ class AsyncClient(_Operations):
     ) -> None:
         await self.close()
 
+    async def _persist(self, call: Call[T], attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        for number in count():
+            try:
+                return await attempt()
+            except ApplyrateError as error:
+                delay_seconds = _delay_seconds(call, error, number, self._max_retries)
+                if delay_seconds is None:
+                    raise
+            await asyncio.sleep(delay_seconds)
+        raise AssertionError
+
     async def _try(self, call: Call[T]) -> T:
         try:
             answer = await self._http.request(call.method, self._url + call.path, **_parts(call))
         except httpx.RequestError as error:
             raise unreachable(call, error) from error
         return read_answer(call, answer)
+
+    async def _read_lines(self, call: Call[Row]) -> AsyncGenerator[Row, None]:
+        answer = await self._persist(call, lambda: self._open(call))
+        try:
+            lines = AnswerLines(call, answer)
+            async for piece in answer.aiter_bytes():
+                for row in lines.feed(piece):
+                    yield row
+        except httpx.RequestError as error:
+            raise unreachable(call, error) from error
+        finally:
+            await answer.aclose()
+
+    async def _follow(self, stream: Stream[Row]) -> AsyncGenerator[Row, None]:
+        reading = Reading(stream)
+        patience = reading.patience(self._http.timeout)
+        while True:
+            call = reading.call()
+            answer = await self._persist(call, partial(self._open, call, patience))
+            reading.begin(answer)
+            try:
+                async for piece in answer.aiter_bytes():
+                    for row in reading.feed(piece):
+                        yield row
+            except httpx.RequestError:
+                pass  # it goes on where it broke off
+            finally:
+                await answer.aclose()
+            await asyncio.sleep(reading.pause_seconds())
+
+    async def _open(self, call: Call[T], patience: httpx.Timeout | None = None) -> httpx.Response:
+        request = self._http.build_request(
+            call.method,
+            self._url + call.path,
+            timeout=patience or self._http.timeout,
+            **_parts(call),
+        )
+        try:
+            answer = await self._http.send(request, stream=True)
+            if not answer.is_success:
+                await answer.aread()
+                read_answer(call, answer)
+        except httpx.RequestError as error:
+            raise unreachable(call, error) from error
+        return answer
 
 
 def checked_url(url: str) -> str:

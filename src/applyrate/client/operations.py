@@ -10,25 +10,37 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from applyrate.answers import (
+    CatalogueReceipt,
     ConversationUsageList,
     Health,
     IssuedKey,
     KeyList,
     NewKey,
     RecordingReceipt,
+    ResourceOutcomes,
     ResourceUsageList,
+    Timeline,
     UnattributedList,
+    UnusedList,
+    UsageChange,
+    UsageComparison,
 )
-from applyrate.client.calls import Call, Rows
+from applyrate.buckets import Interval
+from applyrate.client.calls import Call, Lines, Rows, Stream
+from applyrate.client.events import UsageEvent
 from applyrate.errors import InvalidInput
 from applyrate.keys import ApiKey
 from applyrate.usage import (
+    CatalogueEntry,
+    Conversation,
     ConversationFacts,
     ConversationUsage,
     Reply,
     ResourceType,
     ResourceUsage,
+    UnusedResource,
     UsageKind,
+    UsageRow,
     UsageSummary,
 )
 
@@ -58,12 +70,16 @@ def resources(
     *,
     from_: Bound = None,
     to: Bound = None,
+    compare: str | None = None,
     page_size: int = LONGEST_PAGE,
 ) -> Rows[ResourceUsage]:
-    """Every resource of a type with a fact in the window, the most recently applied first."""
+    """Every resource of a type with a fact in the window, the most recently applied first.
+
+    With ``compare="previous"`` each has its counts in the window before as ``previous``.
+    """
     return Rows(
         lambda cursor: resource_page(
-            resource_type, from_=from_, to=to, limit=page_size, cursor=cursor
+            resource_type, from_=from_, to=to, compare=compare, limit=page_size, cursor=cursor
         )
     )
 
@@ -73,6 +89,7 @@ def resource_page(
     *,
     from_: Bound = None,
     to: Bound = None,
+    compare: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[ResourceUsageList]:
@@ -80,7 +97,7 @@ def resource_page(
     return Call(
         method="GET",
         path=f"/resource-usage/{_segment('resource_type', resource_type)}",
-        query=_query(from_=from_, to=to, limit=limit, cursor=cursor),
+        query=_query(from_=from_, to=to, compare=compare, limit=limit, cursor=cursor),
         read=_json(ResourceUsageList),
     )
 
@@ -125,6 +142,135 @@ def conversation_page(
         query=_query(usage=usage, from_=from_, to=to, limit=limit, cursor=cursor),
         read=_json(ConversationUsageList),
     )
+
+
+def compare(
+    resource_type: ResourceType | str, resource_id: str, *, from_: Bound, to: Bound
+) -> Call[UsageComparison]:
+    """The counts of one resource, and those of the window of the same length before."""
+    return Call(
+        method="GET",
+        path=f"{_resource(resource_type, resource_id)}/comparison",
+        query=_query(from_=from_, to=to),
+        read=_json(UsageComparison),
+    )
+
+
+def timeline(
+    resource_type: ResourceType | str,
+    resource_id: str,
+    *,
+    interval: Interval | str = Interval.DAY,
+    timezone: str = "UTC",
+    from_: Bound = None,
+    to: Bound = None,
+) -> Call[Timeline]:
+    """The counts of one resource in each hour, day, week or month of the window, empty ones too."""
+    return Call(
+        method="GET",
+        path=f"{_resource(resource_type, resource_id)}/timeline",
+        query=_query(interval=interval, timezone=timezone, from_=from_, to=to),
+        read=_json(Timeline),
+    )
+
+
+def outcomes(
+    resource_type: ResourceType | str, resource_id: str, *, from_: Bound = None, to: Bound = None
+) -> Call[ResourceOutcomes]:
+    """What became of the conversations that applied a resource, and of those that only had it."""
+    return Call(
+        method="GET",
+        path=f"{_resource(resource_type, resource_id)}/outcomes",
+        query=_query(from_=from_, to=to),
+        read=_json(ResourceOutcomes),
+    )
+
+
+def unused(
+    resource_type: ResourceType | str,
+    *,
+    from_: Bound = None,
+    to: Bound = None,
+    page_size: int = LONGEST_PAGE,
+) -> Rows[UnusedResource]:
+    """Every resource of a type that nothing was applied of, the most available first."""
+    return Rows(
+        lambda cursor: unused_page(
+            resource_type, from_=from_, to=to, limit=page_size, cursor=cursor
+        )
+    )
+
+
+def unused_page(
+    resource_type: ResourceType | str,
+    *,
+    from_: Bound = None,
+    to: Bound = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[UnusedList]:
+    """One page of them: at most ``limit`` rows (1 to 250, else 50), from the ``next`` of another"""
+    return Call(
+        method="GET",
+        path="/insights/unused",
+        query=_query(type=resource_type, from_=from_, to=to, limit=limit, cursor=cursor),
+        read=_json(UnusedList),
+    )
+
+
+def conversation_usage(session_id: str) -> Call[Conversation]:
+    """What each reply of a conversation had and applied. Raises NotFound for an unknown one."""
+    return Call(
+        method="GET",
+        path=f"/conversations/{_segment('session_id', session_id)}/usage",
+        read=_json(Conversation),
+    )
+
+
+def usages(*, from_: Bound = None, to: Bound = None) -> Lines[UsageRow]:
+    """Every usage in the window, by the time of its reply, read as it is asked for.
+
+    Raises Unreachable where the answer breaks off.
+    """
+    return Lines(
+        Call(
+            method="GET",
+            path="/export/usages",
+            query=_query(format="ndjson", from_=from_, to=to),
+            read=_json(UsageRow),
+        )
+    )
+
+
+def set_resources(entries: CatalogueEntry | Iterable[CatalogueEntry]) -> Call[CatalogueReceipt]:
+    """Set what is known of resources: of each the named fields; None takes one back.
+
+    At most 10,000 in one call. Raises InvalidInput where there were some and none was usable.
+    """
+    given = [entries] if isinstance(entries, CatalogueEntry) else list(entries)
+    return Call(
+        method="PUT",
+        path="/resources",
+        body=msgspec.json.encode(given),
+        headers=_JSON,
+        read=_json(CatalogueReceipt),
+    )
+
+
+def changes(*, after: int | None = None) -> Stream[UsageEvent]:
+    """Every resource whose counts change, from now on or since the event of that version.
+
+    It does not end: it connects again where it broke off. Raises what any other method does, such
+    as Unauthenticated once the key is revoked.
+    """
+    return _stream("/stream", after)
+
+
+def resource_changes(
+    resource_type: ResourceType | str, resource_id: str, *, after: int | None = None
+) -> Stream[UsageEvent]:
+    """One resource as its counts change, and without ``after`` first as they are."""
+    return _stream(f"{_resource(resource_type, resource_id)}/stream", after)
 
 
 def record(replies: Reply | Iterable[Reply]) -> Call[RecordingReceipt]:
@@ -209,6 +355,16 @@ def document() -> Call[dict[str, Any]]:
     return Call(method="GET", path="/openapi.json", read=_json(dict[str, Any]))
 
 
+def _stream(path: str, after: int | None) -> Stream[UsageEvent]:
+    decode = _json(UsageChange)
+
+    def read(version: int, data: bytes) -> UsageEvent:
+        change = decode(data)
+        return UsageEvent(version, change.resource_type, change.resource_id, change.summary)
+
+    return Stream(Call(method="GET", path=path, read=_nothing), read, after)
+
+
 _JSON: Final = {"Content-Type": "application/json"}
 _QUICK: Final = 3
 
@@ -237,15 +393,8 @@ def _segment(name: str, text: str) -> str:
     return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
 
 
-def _query(
-    *,
-    from_: Bound = None,
-    to: Bound = None,
-    usage: str | None = None,
-    limit: int | None = None,
-    cursor: str | None = None,
-) -> dict[str, str]:
-    values = {"from": from_, "to": to, "usage": usage, "limit": limit, "cursor": cursor}
+def _query(*, from_: Bound = None, to: Bound = None, **others: str | int | None) -> dict[str, str]:
+    values = {"from": from_, "to": to, **others}
     return {
         name: value.isoformat() if isinstance(value, date) else str(value)
         for name, value in values.items()

@@ -16,7 +16,8 @@ class Instruction(Struct, frozen=True):
     """A rule in the agent's context; ``applied`` is the share of those replies that apply it.
 
     Ages are in days before the end of the simulation: in the context from ``since_age`` until
-    ``until_age``, and not applied any more from ``dead_age`` on.
+    ``until_age``, and not applied any more from ``dead_age`` on. At ``rewritten_age`` a new version
+    was published; before, the share was ``applied_before``.
     """
 
     id: str
@@ -24,6 +25,14 @@ class Instruction(Struct, frozen=True):
     since_age: float = ALWAYS
     until_age: float = 0
     dead_age: float = 0
+    rewritten_age: float = ALWAYS
+    applied_before: float = 0
+
+    def applied_at(self, age: float) -> float:
+        """The share of the replies of that age that apply it."""
+        if age < self.dead_age:
+            return 0
+        return self.applied_before if age > self.rewritten_age else self.applied
 
 
 class Action(Struct, frozen=True):
@@ -133,7 +142,7 @@ TOPICS: Final = (
         weight=10,
         handoff=0.21,
         instructions=(
-            Instruction("lost-parcels", 0.37),
+            Instruction("lost-parcels", 0.37, rewritten_age=47, applied_before=0.45),
             Instruction("damaged-on-arrival", 0.33),
             Instruction("ask-for-photos", 0.46),
         ),
@@ -168,7 +177,7 @@ TOPICS: Final = (
         weight=12,
         handoff=0.07,
         instructions=(
-            Instruction("refund-policy", 0.52),
+            Instruction("refund-policy", 0.52, rewritten_age=21, applied_before=0.29),
             Instruction("refund-timing", 0.29),
             Instruction("refund-over-500", 0.05),
             Instruction("cheque-refunds", 0),

@@ -105,12 +105,12 @@ def _instructions(
     Now and then the search brings a rule of another topic along, which is hardly ever applied.
     """
     had = [rule for rule in (*EVERYWHERE, *topic.instructions) if _lives(rule, age)]
-    used = [rule.id for rule in had if age >= rule.dead_age and rng.random() < rule.applied]
+    used = [rule.id for rule in had if rng.random() < rule.applied_at(age)]
     if rng.random() < _STRAYS:
         stray = rng.choice(_SEARCHABLE)
         if stray not in had and _lives(stray, age):
             had.append(stray)
-            if stray.applied and age >= stray.dead_age and rng.random() < _STRAY_USE:
+            if stray.applied_at(age) and rng.random() < _STRAY_USE:
                 used.append(stray.id)
     if leaves:
         used.append(HAND_OVER.id)

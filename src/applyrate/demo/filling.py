@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from applyrate.demo.catalogue import catalogue
 from applyrate.demo.simulation import simulate
 from applyrate.errors import InvalidInput
 from applyrate.store import Store
@@ -50,6 +51,7 @@ def fill(data: Path, store: Store, org: str, planned: Plan) -> Iterator[tuple[in
         store.set_conversations(org, day.facts)
         replies += len(day.replies)
         yield done, replies
+    store.set_catalogue(org, list(catalogue(planned.end_at)))
     _write(data, msgspec.structs.replace(planned, filled=True))
 
 

@@ -3,12 +3,14 @@
 import json
 import re
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from applyrate.errors import InvalidInput
 from applyrate.rules import broken_rule
+from applyrate.usage import utc
 
 T = TypeVar("T")
 
@@ -62,6 +64,16 @@ def shown(value: object) -> str:
     else:
         text = msgspec.json.encode(value).decode()
     return _cut(text)
+
+
+def in_utc(field: str, at: datetime) -> datetime:
+    """A field's time in UTC. Raises InvalidInput where UTC has no such year."""
+    try:
+        return utc(at)
+    except OverflowError:
+        raise InvalidInput(
+            f"{field}: {shown(at.isoformat())} lies outside the years 1 to 9999 in UTC"
+        ) from None
 
 
 def _cut(text: str) -> str:

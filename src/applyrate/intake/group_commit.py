@@ -1,6 +1,6 @@
 """Group commit: requests that record replies at the same time share one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,10 +13,14 @@ MAX_REPLIES_PER_COMMIT: Final = 4_000
 
 
 class GroupCommit(SharedCommits[Recording, Receipt]):
-    """The store's one writer in a process."""
+    """The store's one writer in a process. ``recorded`` is told for which organization it wrote."""
 
     def __init__(
-        self, store: Store, *, max_replies_per_commit: int = MAX_REPLIES_PER_COMMIT
+        self,
+        store: Store,
+        *,
+        max_replies_per_commit: int = MAX_REPLIES_PER_COMMIT,
+        recorded: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(
             store.record,
@@ -24,6 +28,13 @@ class GroupCommit(SharedCommits[Recording, Receipt]):
             max_size=max_replies_per_commit,
             name="commit",
         )
+        self._recorded = recorded
+
+    async def share(self, entry: Recording) -> Receipt:
+        """Record together with what else waits. Raises as ``join`` does."""
+        receipt = await super().share(entry)
+        self._recorded(entry.org)
+        return receipt
 
     async def join(
         self,

@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from applyrate.errors import InvalidInput
-from applyrate.intake.decoding import decode, shown
-from applyrate.usage import ConversationFacts, Reply, utc
+from applyrate.intake.decoding import decode, in_utc
+from applyrate.usage import ConversationFacts, Reply
 
 
 class Rejection(Struct, frozen=True):
@@ -43,7 +43,7 @@ def decode_reply(raw: bytes) -> Reply:
     reply = decode(raw, _REPLY, "the reply")
     if reply.replied_at.tzinfo is UTC:
         return reply
-    return msgspec.structs.replace(reply, replied_at=_in_utc("replied_at", reply.replied_at))
+    return msgspec.structs.replace(reply, replied_at=in_utc("replied_at", reply.replied_at))
 
 
 def decode_facts(raw: bytes) -> ConversationFacts:
@@ -51,7 +51,7 @@ def decode_facts(raw: bytes) -> ConversationFacts:
     facts = decode(raw, _FACTS, "the body")
     if not isinstance(facts.handed_off_at, datetime):
         return facts
-    at = _in_utc("handed_off_at", facts.handed_off_at)
+    at = in_utc("handed_off_at", facts.handed_off_at)
     return msgspec.structs.replace(facts, handed_off_at=at)
 
 
@@ -166,12 +166,3 @@ def _skip_space(text: str, at: int) -> int:
     while text[at] in _JSON_SPACE:
         at += 1
     return at
-
-
-def _in_utc(field: str, at: datetime) -> datetime:
-    try:
-        return utc(at)
-    except OverflowError:
-        raise InvalidInput(
-            f"{field}: {shown(at.isoformat())} lies outside the years 1 to 9999 in UTC"
-        ) from None

@@ -21,6 +21,7 @@ from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.inbox import FILE, Inbox, KeptTrace, SpanBatch
 from applyrate.intake.room import State
 from applyrate.intake.shared_commits import SharedCommits
+from applyrate.intake.span_readers import SpanReaders, SpansRead
 from applyrate.intake.spans import ObservedSpan, Span
 from applyrate.settings import Settings
 from applyrate.store import Store
@@ -69,6 +70,7 @@ class Traces:
             max_size=MAX_SPANS_PER_COMMIT,
             name="inbox",
         )
+        self._readers = SpanReaders(settings.span_processes)
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="derive")
 
@@ -78,6 +80,14 @@ class Traces:
         May be called from any thread.
         """
         return observe(span, self._rules_of_orgs.get(org, self._rules))
+
+    async def read(self, org: str, body: bytes, *, is_json: bool) -> SpansRead:
+        """The spans of an export and what they tell, by the same rules as ``observe``.
+
+        Raises InvalidInput, PayloadTooLarge.
+        """
+        rules = self._rules_of_orgs.get(org, self._rules)
+        return await self._readers.read(body, rules, is_json=is_json)
 
     async def accept(self, org: str, spans: Sequence[ObservedSpan]) -> None:
         """Take spans; returns once they are on disk.
@@ -143,6 +153,7 @@ class Traces:
     async def close(self) -> None:
         """Finish what was accepted, take nothing more; what is to be derived stays on disk."""
         await self._arrivals.close()
+        self._readers.close()
         self._thread.shutdown()
         self._inbox.close()
 

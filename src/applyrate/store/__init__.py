@@ -7,17 +7,29 @@ from typing import Protocol
 
 from applyrate.keys import ApiKey
 from applyrate.usage import (
+    CataloguedResource,
+    CatalogueEntry,
+    Changes,
+    Conversation,
     ConversationFacts,
     ConversationPosition,
     ConversationUsage,
+    Outcomes,
     Page,
+    RankedResources,
     Receipt,
     RecordedReply,
     Recording,
     ResourcePosition,
+    ResourceSort,
     ResourceType,
     ResourceUsage,
+    TypeBucket,
+    TypeTotals,
+    UnusedPosition,
+    UnusedResource,
     UsageKind,
+    UsageRow,
     UsageSummary,
     Window,
 )
@@ -56,7 +68,10 @@ class Store(Protocol):
         limit: int,
         after: ResourcePosition | None = None,
     ) -> Page[ResourceUsage, ResourcePosition]:
-        """Every resource of a type with a fact in the window, most recent use first."""
+        """Every resource of a type with a fact in the window, most recent use first.
+
+        Catalogued ones without a fact come last, with zeros.
+        """
         ...
 
     def conversations(
@@ -67,10 +82,14 @@ class Store(Protocol):
         window: Window,
         *,
         kind: UsageKind = UsageKind.APPLIED,
+        unapplied: bool = False,
         limit: int,
         after: ConversationPosition | None = None,
     ) -> Page[ConversationUsage, ConversationPosition]:
-        """The conversations that used a resource in the window, most recent use first."""
+        """The conversations that used a resource in the window, most recent use first.
+
+        With ``unapplied``, those of them alone that applied it in none of their replies there.
+        """
         ...
 
     def replies(self, org: str, reply_ids: Sequence[str]) -> dict[str, RecordedReply]:
@@ -82,6 +101,105 @@ class Store(Protocol):
 
         Those with any applied usage, and those that a sender was able to report (see Recording).
         """
+        ...
+
+    def used_window(
+        self, org: str, resource_type: ResourceType, resource_id: str | None = None
+    ) -> tuple[datetime, datetime] | None:
+        """The times of the first and the last usage of a type's resources, or of one of them.
+
+        None where there is none.
+        """
+        ...
+
+    def timeline(
+        self, org: str, resource_type: ResourceType, resource_id: str, bounds: Sequence[datetime]
+    ) -> list[UsageSummary]:
+        """The counts of one resource in each span from one of the bounds to the next.
+
+        The bounds rise; what lies before the first or from the last on is not counted.
+        """
+        ...
+
+    def type_timeline(
+        self, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
+    ) -> list[TypeBucket]:
+        """The usages of all resources of a type in each span from one bound to the next."""
+        ...
+
+    def type_totals(self, org: str, resource_type: ResourceType, window: Window) -> TypeTotals:
+        """How many resources and conversations there are, and how many of them were applied."""
+        ...
+
+    def ranked(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        sort: ResourceSort = ResourceSort.LAST_USED,
+        descending: bool = True,
+        search: str = "",
+        limit: int,
+        offset: int = 0,
+    ) -> RankedResources:
+        """Rows of a table of a type's resources, seen or catalogued; ties are broken by id.
+
+        ``search`` is a part of the id or the name, in any case.
+        """
+        ...
+
+    def unused(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        limit: int,
+        after: UnusedPosition | None = None,
+    ) -> Page[UnusedResource, UnusedPosition]:
+        """The resources without an application in the window, the most available first."""
+        ...
+
+    def outcomes(
+        self, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    ) -> Outcomes:
+        """What became of the conversations with the resource and without it, in the window.
+
+        With it are those that applied it there, without it those that only had it available.
+        """
+        ...
+
+    def conversation(self, org: str, session_id: str) -> Conversation | None:
+        """A conversation with all of its replies; None where it is unknown."""
+        ...
+
+    def usages(self, org: str, window: Window) -> Iterator[UsageRow]:
+        """Every usage in the window by the time and id of its reply, read as it is asked for.
+
+        Of a reply those available come first, by type and id, then those applied. The replies are
+        those that are recorded when the first usage is asked for, each with its usages of the
+        moment when it is read. Nobody waits for it, however slowly it is read.
+        """
+        ...
+
+    def changes(self, org: str, after: int | None = None) -> Changes:
+        """The present version of the usages, and the resources that gained any since one.
+
+        They come by type and id. Without a version there are none; after one that is newer than the
+        present, all. A version is that of all processes and outlives them; a handoff or another
+        fact of a conversation alone makes none.
+        """
+        ...
+
+    def set_catalogue(self, org: str, entries: Sequence[CatalogueEntry]) -> None:
+        """Set what is known of resources, in one transaction; nobody needs to have used them."""
+        ...
+
+    def catalogue(
+        self, org: str, resource_type: ResourceType, resource_ids: Sequence[str]
+    ) -> dict[str, CataloguedResource]:
+        """What is known of those of the resources that are known."""
         ...
 
     def organizations(self) -> list[str]:
@@ -106,6 +224,18 @@ class Store(Protocol):
 
     def mark_keys_used(self, last_used_at: Mapping[str, datetime]) -> None:
         """Note by key id when keys were last used; an older time than the known one is ignored."""
+        ...
+
+    def add_session(self, digest: bytes, key_id: str, now: datetime, expires_at: datetime) -> None:
+        """Store a new session of a key under the SHA-256 of its token."""
+        ...
+
+    def find_session(self, digest: bytes, now: datetime) -> ApiKey | None:
+        """The key of that session; None where it has ended or expired, or its key is not valid."""
+        ...
+
+    def end_session(self, digest: bytes) -> bool:
+        """End a session for good; whether there was one, which only one caller is told."""
         ...
 
     def check(self) -> Iterator[str]:

@@ -2,7 +2,10 @@
 
 ``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
 ``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
-``edges`` for the days that a window covers in part; ``replies`` and ``signals`` tell what else was
+``edges`` for the days that a window covers in part; ``timelines``, ``outcomes``,
+``conversation_usage``, ``export`` and ``changes`` are a question each; ``ranking``, ``unused``,
+``totals`` and ``type_timelines`` are about all resources of a type, which ``type_counting`` counts
+at once; ``catalogue`` has what is said of resources, ``replies`` and ``signals`` tell what else was
 recorded; ``checking`` verifies all of it.
 """
 
@@ -12,29 +15,54 @@ from pathlib import Path
 
 from applyrate.keys import ApiKey
 from applyrate.store.sqlite import keys as key_rows
+from applyrate.store.sqlite import sessions as session_rows
 from applyrate.store.sqlite.browsing import list_conversations
+from applyrate.store.sqlite.catalogue import find_catalogued, set_catalogue
+from applyrate.store.sqlite.changes import read_changes
 from applyrate.store.sqlite.checking import check
+from applyrate.store.sqlite.columns import Columns
+from applyrate.store.sqlite.conversation_usage import read_conversation
 from applyrate.store.sqlite.conversations import set_conversations
 from applyrate.store.sqlite.counting import count_resource
 from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
+from applyrate.store.sqlite.export import export_usages
 from applyrate.store.sqlite.listing import list_resources
+from applyrate.store.sqlite.outcomes import count_outcomes
+from applyrate.store.sqlite.ranking import rank_resources
 from applyrate.store.sqlite.recording import record
 from applyrate.store.sqlite.replies import find_replies
 from applyrate.store.sqlite.signals import applied_signal
+from applyrate.store.sqlite.timelines import count_spans
+from applyrate.store.sqlite.totals import count_type
+from applyrate.store.sqlite.type_timelines import type_timeline
+from applyrate.store.sqlite.unused import list_unused
+from applyrate.store.sqlite.used_window import find_used_window
 from applyrate.usage import (
+    CataloguedResource,
+    CatalogueEntry,
+    Changes,
+    Conversation,
     ConversationFacts,
     ConversationPosition,
     ConversationUsage,
+    Outcomes,
     Page,
+    RankedResources,
     Receipt,
     RecordedReply,
     Recording,
     ResourcePosition,
+    ResourceSort,
     ResourceType,
     ResourceUsage,
+    TypeBucket,
+    TypeTotals,
+    UnusedPosition,
+    UnusedResource,
     UsageKind,
+    UsageRow,
     UsageSummary,
     Window,
 )
@@ -47,11 +75,12 @@ class SQLiteStore:
         self._database = Database(path)
         self._directory = Directory()
         self._days = Days(max_kept_bytes)
+        self._columns = Columns(max_kept_bytes)
 
     @property
     def kept_bytes(self) -> int:
-        """What the decoded days that are kept in memory take, about."""
-        return self._days.kept_bytes
+        """What the decoded days and the columns that are kept in memory take, about."""
+        return self._days.kept_bytes + self._columns.kept_bytes
 
     def record(self, recordings: Sequence[Recording]) -> list[Receipt]:
         try:
@@ -85,7 +114,9 @@ class SQLiteStore:
         after: ResourcePosition | None = None,
     ) -> Page[ResourceUsage, ResourcePosition]:
         with self._database.reading() as db:
-            return list_resources(db, self._days, org, resource_type, window, limit, after)
+            return list_resources(
+                db, self._days, self._columns, org, resource_type, window, limit, after
+            )
 
     def conversations(
         self,
@@ -95,13 +126,29 @@ class SQLiteStore:
         window: Window,
         *,
         kind: UsageKind = UsageKind.APPLIED,
+        unapplied: bool = False,
         limit: int,
         after: ConversationPosition | None = None,
     ) -> Page[ConversationUsage, ConversationPosition]:
         with self._database.reading() as db:
             return list_conversations(
-                db, org, resource_type, resource_id, window, kind, limit, after
+                db,
+                self._days,
+                org,
+                resource_type,
+                resource_id,
+                window,
+                kind,
+                limit,
+                after,
+                unapplied=unapplied,
             )
+
+    def used_window(
+        self, org: str, resource_type: ResourceType, resource_id: str | None = None
+    ) -> tuple[datetime, datetime] | None:
+        with self._database.reading() as db:
+            return find_used_window(db, org, resource_type, resource_id)
 
     def replies(self, org: str, reply_ids: Sequence[str]) -> dict[str, RecordedReply]:
         with self._database.reading() as db:
@@ -110,6 +157,90 @@ class SQLiteStore:
     def applied_signal(self, org: str) -> frozenset[ResourceType]:
         with self._database.reading() as db:
             return applied_signal(db, org)
+
+    def type_timeline(
+        self, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
+    ) -> list[TypeBucket]:
+        with self._database.reading() as db:
+            return type_timeline(db, self._columns, org, resource_type, bounds)
+
+    def type_totals(self, org: str, resource_type: ResourceType, window: Window) -> TypeTotals:
+        with self._database.reading() as db:
+            return count_type(db, self._columns, org, resource_type, window)
+
+    def ranked(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        sort: ResourceSort = ResourceSort.LAST_USED,
+        descending: bool = True,
+        search: str = "",
+        limit: int,
+        offset: int = 0,
+    ) -> RankedResources:
+        with self._database.reading() as db:
+            return rank_resources(
+                db,
+                self._days,
+                self._columns,
+                org,
+                resource_type,
+                window,
+                sort=sort,
+                descending=descending,
+                search=search,
+                limit=limit,
+                offset=offset,
+            )
+
+    def unused(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        limit: int,
+        after: UnusedPosition | None = None,
+    ) -> Page[UnusedResource, UnusedPosition]:
+        with self._database.reading() as db:
+            return list_unused(
+                db, self._days, self._columns, org, resource_type, window, limit, after
+            )
+
+    def set_catalogue(self, org: str, entries: Sequence[CatalogueEntry]) -> None:
+        with self._database.writing() as db:
+            set_catalogue(db, org, entries)
+
+    def catalogue(
+        self, org: str, resource_type: ResourceType, resource_ids: Sequence[str]
+    ) -> dict[str, CataloguedResource]:
+        with self._database.reading() as db:
+            return find_catalogued(db, org, resource_type, resource_ids)
+
+    def timeline(
+        self, org: str, resource_type: ResourceType, resource_id: str, bounds: Sequence[datetime]
+    ) -> list[UsageSummary]:
+        with self._database.reading() as db:
+            return count_spans(db, self._days, org, resource_type, resource_id, bounds)
+
+    def outcomes(
+        self, org: str, resource_type: ResourceType, resource_id: str, window: Window
+    ) -> Outcomes:
+        with self._database.reading() as db:
+            return count_outcomes(db, self._days, org, resource_type, resource_id, window)
+
+    def conversation(self, org: str, session_id: str) -> Conversation | None:
+        with self._database.reading() as db:
+            return read_conversation(db, org, session_id)
+
+    def usages(self, org: str, window: Window) -> Iterator[UsageRow]:
+        return export_usages(self._database, org, window)
+
+    def changes(self, org: str, after: int | None = None) -> Changes:
+        with self._database.reading() as db:
+            return read_changes(db, org, after)
 
     def organizations(self) -> list[str]:
         with self._database.reading() as db:
@@ -134,6 +265,18 @@ class SQLiteStore:
     def mark_keys_used(self, last_used_at: Mapping[str, datetime]) -> None:
         with self._database.writing() as db:
             key_rows.mark_keys_used(db, last_used_at)
+
+    def add_session(self, digest: bytes, key_id: str, now: datetime, expires_at: datetime) -> None:
+        with self._database.writing() as db:
+            session_rows.add_session(db, digest, key_id, now, expires_at)
+
+    def find_session(self, digest: bytes, now: datetime) -> ApiKey | None:
+        with self._database.reading() as db:
+            return session_rows.find_session(db, digest, now)
+
+    def end_session(self, digest: bytes) -> bool:
+        with self._database.writing() as db:
+            return session_rows.end_session(db, digest)
 
     def check(self) -> Iterator[str]:
         with self._database.reading() as db:

@@ -12,10 +12,13 @@ from typing import NamedTuple
 import msgspec
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.counting import FIND_RESOURCE, to_span
+from applyrate.store.sqlite.counting import FIND_RESOURCE, Counter, to_span
+from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.edges import Span
+from applyrate.store.sqlite.outcomes import conversations_of
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
+    APPLIED,
     BLOCK_BITS,
     DAY,
     KIND_CODE,
@@ -39,6 +42,7 @@ organization's, read backwards in time."""
 
 def list_conversations(
     db: sqlite3.Connection,
+    days: Days,
     org: str,
     resource_type: ResourceType,
     resource_id: str,
@@ -46,14 +50,23 @@ def list_conversations(
     kind: UsageKind,
     limit: int,
     after: ConversationPosition | None,
+    *,
+    unapplied: bool,
 ) -> Page[ConversationUsage, ConversationPosition]:
-    """A page of the conversations that used a resource inside a window."""
+    """A page of the conversations that used a resource inside a window.
+
+    With ``unapplied`` those that applied it there are left out.
+    """
     found = db.execute(FIND_RESOURCE, (org, resource_type, resource_id)).fetchone()
     if found is None:
         return Page([], None)
     resource, org_id = found
     usages = _Usages(db, org_id, resource, KIND_CODE[kind], to_span(window))
-    rows = _newest(usages, limit + 1, after)
+    left_out = BitMap()
+    if unapplied:
+        tallies = Counter(db, days, org_id, to_span(window)).tally(resource)
+        left_out = conversations_of(days.at(db), resource, APPLIED, tallies.applied)
+    rows = _newest(usages, limit + 1, after, left_out)
     items = [row.usage() for row in rows[:limit]]
     if len(rows) <= limit:
         return Page(items, None)
@@ -86,14 +99,16 @@ class _Row(NamedTuple):
         )
 
 
-def _newest(usages: "_Usages", count: int, after: ConversationPosition | None) -> list[_Row]:
-    """The first conversations after a position."""
+def _newest(
+    usages: "_Usages", count: int, after: ConversationPosition | None, left_out: BitMap
+) -> list[_Row]:
+    """The first conversations after a position, but those left out (ordinals)."""
     passed = (-to_micros(after.last_used_at), after.session_id) if after else None
     rows, seen = list[_Row](), BitMap()
     for replied_at, conversation in usages.backwards(-passed[0] if passed else None):
         if len(rows) >= count and replied_at < rows[-1].last_at:
             break  # every conversation with the time of the last row was met
-        if conversation in seen:
+        if conversation in seen or conversation in left_out:
             continue
         seen.add(conversation)
         row = usages.of_conversation(conversation)

@@ -8,11 +8,13 @@ import sqlite3
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.checking_days import TypeUsages, conversation_day_faults
+from applyrate.store.sqlite.faults import differ, differ_sets, show_date
+from applyrate.store.sqlite.outcome_rows import Outcome, outcomes_of
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import (
     APPLIED,
@@ -83,12 +85,13 @@ class _Check:
             for key, org, resource_type, name in db.execute(_RESOURCES)
         }
         self._totals: defaultdict[tuple[int, int], _Total] = defaultdict(_Total)
+        self._of_types = TypeUsages()
 
     def faults(self) -> Iterator[str]:
         more_calls = self._more_calls()
         for row in self._db.execute(_DAYS):
             day, kind, resource, block = row[:4]
-            place = f"{_date(day)}, {self._name(kind, resource)}, block {block}"
+            place = f"{show_date(day)}, {self._name(kind, resource)}, block {block}"
             try:
                 faults = self._day_faults(
                     *row,
@@ -98,10 +101,14 @@ class _Check:
                 faults = [f"cannot be read: {error}"]
             yield from (f"usage_day ({place}): {fault}" for fault in faults)
         for day, resource, block in more_calls:
-            place = f"{_date(day)}, {self._name(APPLIED, resource)}, block {block}"
+            place = f"{show_date(day)}, {self._name(APPLIED, resource)}, block {block}"
             yield f"invocation ({place}): there are calls, but no usage"
         yield from self._total_faults()
+        yield from self._of_types.faults(self._db)
+        for org, replies in self._replies.items():
+            yield from conversation_day_faults(self._db, org, *replies)
         yield from self._handed_off_faults()
+        yield from self._outcome_faults()
 
     def _name(self, kind: int, resource: int) -> str:
         name = self._names.get(resource, f"unknown resource {resource}")
@@ -112,6 +119,7 @@ class _Check:
         more: Counter[tuple[int, int, int]] = Counter()
         for resource, reply, at, calls in self._db.execute(_CALLS):
             more[at // DAY, resource, (reply & ORDINAL_MASK) >> BLOCK_BITS] += calls - 1
+            self._of_types.add(resource, APPLIED, [at] * (calls - 1))
         return more
 
     def _day_faults(
@@ -141,16 +149,17 @@ class _Check:
         times = [known.replied_at[reply] for reply in replies]
         if _MISSING in times:
             return [f"reply ordinal {list(replies)[times.index(_MISSING)]} is not there"]
+        self._of_types.add(resource, kind, times)
         given = BitMap([known.conversations[reply] for reply in replies])
         return [
-            *_differ("usage_count", usage_count, len(replies) + more_calls),
-            *_differ("first_at", first_at, min(times)),
-            *_differ("last_at", last_at, max(times)),
-            *_differ("day of its first reply", day, min(times) // DAY),
-            *_differ("day of its last reply", day, max(times) // DAY),
-            *_differ("block of its first reply", block, replies.min() >> BLOCK_BITS),
-            *_differ("block of its last reply", block, replies.max() >> BLOCK_BITS),
-            *_differ_sets("conversations", conversations, given),
+            *differ("usage_count", usage_count, len(replies) + more_calls),
+            *differ("first_at", first_at, min(times)),
+            *differ("last_at", last_at, max(times)),
+            *differ("day of its first reply", day, min(times) // DAY),
+            *differ("day of its last reply", day, max(times) // DAY),
+            *differ("block of its first reply", block, replies.min() >> BLOCK_BITS),
+            *differ("block of its last reply", block, replies.max() >> BLOCK_BITS),
+            *differ_sets("conversations", conversations, given),
         ]
 
     def _total_faults(self) -> Iterator[str]:
@@ -174,7 +183,7 @@ class _Check:
                 given,
                 strict=True,
             ):
-                for fault in _differ(name, has, is_given):
+                for fault in differ(name, has, is_given):
                     yield f"usage_total ({self._name(kind, resource)}): {fault}"
 
     def _handed_off_faults(self) -> Iterator[str]:
@@ -186,8 +195,28 @@ class _Check:
             except ValueError as error:
                 yield f"handed_off ({org}, {block}): cannot be read: {error}"
         for org in stored.keys() | given.keys():
-            for fault in _differ_sets("conversations", stored[org], given[org]):
+            for fault in differ_sets("conversations", stored[org], given[org]):
                 yield f"handed_off ({org}): {fault}"
+
+    def _outcome_faults(self) -> Iterator[str]:
+        given: defaultdict[tuple[int, Outcome, int], BitMap] = defaultdict(BitMap)
+        for key, status, csat in self._db.execute(_ENDED):
+            org, ordinal = key >> ORDINAL_BITS, key & ORDINAL_MASK
+            for outcome in outcomes_of(status, csat):
+                given[org, outcome, ordinal >> BLOCK_BITS].add(ordinal)
+        for org, fact, value, block, packed in self._db.execute("SELECT * FROM outcome"):
+            place = f"outcome ({org}, {fact} {value!r}, block {block})"
+            try:
+                stored = unpack(packed)
+            except ValueError as error:
+                yield f"{place}: cannot be read: {error}"
+                continue
+            for fault in differ_sets(
+                "conversations", stored, given.pop((org, Outcome(fact, value), block), BitMap())
+            ):
+                yield f"{place}: {fault}"
+        for org, (fact, value), block in given:
+            yield f"outcome ({org}, {fact} {value!r}, block {block}): it is not there"
 
     def _handed_off(self) -> defaultdict[int, BitMap]:
         """By organization the conversations that were handed off, as their rows say."""
@@ -195,22 +224,6 @@ class _Check:
         for (key,) in self._db.execute(_HANDED_OFF):
             given[key >> ORDINAL_BITS].add(key & ORDINAL_MASK)
         return given
-
-
-def _date(day: int) -> str:
-    return str((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).date())
-
-
-def _differ(name: str, stored: int, given: int) -> list[str]:
-    return [] if stored == given else [f"{name} is {stored}, should be {given}"]
-
-
-def _differ_sets(name: str, stored: BitMap, given: BitMap) -> list[str]:
-    return [
-        f"{name} {what} ordinal {ordinals.min()}" + (f" and {more} more" if more else "")
-        for what, ordinals in (("wrongly hold", stored - given), ("lack", given - stored))
-        if (more := len(ordinals) - 1) >= 0
-    ]
 
 
 _ORPHANS = (
@@ -230,6 +243,23 @@ _ORPHANS = (
     """
     SELECT 'invocation: reply ' || (invocation.reply & 0xFFFFFFFF) || ' is not there'
     FROM invocation LEFT JOIN reply ON reply.id = invocation.reply WHERE reply.id IS NULL
+    """,
+    """
+    SELECT 'usage_total: its version ' || version || ' is not one of the ' || number || ' so far'
+    FROM usage_total JOIN usage_version WHERE version NOT BETWEEN 1 AND number
+    """,
+    """
+    SELECT 'type_day: its version ' || version || ' is not one of the ' || number || ' so far'
+    FROM type_day JOIN usage_version WHERE version NOT BETWEEN 1 AND number
+    """,
+    """
+    SELECT 'published_version ' || published_version.version || ': its resource is not there'
+    FROM published_version LEFT JOIN resource ON resource.id = resource WHERE resource.id IS NULL
+    """,
+    """
+    SELECT 'resource ' || resource_id || ': what the catalogue says of it was never set'
+    FROM resource WHERE NOT catalogued
+    AND (keep OR coalesce(catalogue_name, version, url, published_at) IS NOT NULL)
     """,
     """
     SELECT 'conversation ' || session_id || ': its handoff was never set' FROM conversation
@@ -259,6 +289,7 @@ _TOTALS = """
 SELECT kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at
 FROM usage_total
 """
+_ENDED = "SELECT id, status, csat FROM conversation WHERE coalesce(status, csat) IS NOT NULL"
 _HANDED_OFF = """
 SELECT id FROM conversation
 WHERE iif(handoff_is_set, handed_off_at, reply_handed_off_at) IS NOT NULL

@@ -10,6 +10,7 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.directory import ConversationIds
 from applyrate.store.sqlite.handoffs import change_handoffs, handed_off
+from applyrate.store.sqlite.outcome_rows import OutcomeChanges
 from applyrate.store.sqlite.rows import ORDINAL_MASK, to_micros
 from applyrate.usage import ConversationFacts
 
@@ -18,10 +19,11 @@ def set_conversations(
     db: sqlite3.Connection, org: int, facts: Mapping[str, ConversationFacts]
 ) -> None:
     """Set the named facts of conversations by ``session_id``; new ones are made."""
-    ids = ConversationIds(db, org)
+    ids, outcomes = ConversationIds(db, org), OutcomeChanges(db, org)
     began, ended = BitMap(), BitMap()
     for session_id, known in facts.items():
         conversation = ids[session_id]
+        outcomes.note(conversation, known)
         for name, query in _SET.items():
             value = getattr(known, name)
             if value is UNSET:
@@ -30,6 +32,7 @@ def set_conversations(
                 (ended if value is None else began).add(conversation & ORDINAL_MASK)
                 value = None if value is None else to_micros(value)
             db.execute(query, (value, conversation))
+    outcomes.write()
     _change_handoffs(db, org, began, ended)
 
 

@@ -25,7 +25,7 @@ from applyrate.store.sqlite.rows import (
 )
 from applyrate.usage import ResourceType, UsageSummary, Window
 
-_LONG_AGO, _FAR_AHEAD = -(2**62), 2**62
+LONG_AGO, _FAR_AHEAD = -(2**62), 2**62
 
 
 class Tally(NamedTuple):
@@ -53,7 +53,7 @@ class Tallies(NamedTuple):
 def to_span(window: Window) -> Span:
     """A window in microseconds."""
     return Span(
-        _LONG_AGO if window.from_at is None else to_micros(window.from_at),
+        LONG_AGO if window.from_at is None else to_micros(window.from_at),
         _FAR_AHEAD if window.to_at is None else to_micros(window.to_at),
     )
 
@@ -106,7 +106,7 @@ class Counter:
         """The counts of resources, of both kinds."""
         tallies = {resource: [Tally(), Tally()] for resource in resources}
         cut = list[tuple[int, int]]()
-        first, last = _FAR_AHEAD, _LONG_AGO
+        first, last = _FAR_AHEAD, LONG_AGO
         wanted = msgspec.json.encode(resources).decode()
         for resource, kind, *total in self._db.execute(_TOTALS, (wanted,)):
             _, _, first_at, last_at, _ = total
@@ -129,7 +129,7 @@ class Counter:
 
     def _tally_days(self, resource: int, kind: int, days: Mapping[int, Day]) -> Tally:
         usage_count, bitmaps = 0, list[BitMap]()
-        first_at, last_at = _FAR_AHEAD, _LONG_AGO
+        first_at, last_at = _FAR_AHEAD, LONG_AGO
         start, end = self._span
         for day, rows in days.items():
             for row in rows.rows[kind]:

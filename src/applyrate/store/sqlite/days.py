@@ -42,8 +42,8 @@ class Row(Struct):
     """A resource's usages of one kind on one day in one block of replies.
 
     ``bytes`` is what it takes in memory, about. ``reply_count`` and ``timeline`` are filled by the
-    first question that needs them; a busy row gets no timeline, since only its part inside a window
-    is ever read.
+    first question that needs them; a busy row gets its timeline from a question about many spans
+    alone, since of one at the edge of a window only the part inside is read.
     """
 
     block: int

@@ -78,7 +78,7 @@ class ResourceIds(dict[str, int]):
         return int(found[0])
 
     def give_names(self, names: Mapping[str, str]) -> None:
-        """Name those resources that there are, and that have no name yet."""
+        """Name those resources that somebody used, and that have no name yet."""
         new = [entry for entry in names.items() if entry[1] and entry[0] not in self._named]
         self._db.executemany(
             _NAME_RESOURCE,
@@ -134,6 +134,7 @@ RETURNING id
 """
 _NAME_RESOURCE = """
 UPDATE resource SET name = ? WHERE org = ? AND type = ? AND resource_id = ? AND name IS NULL
+AND EXISTS (SELECT 1 FROM usage_total WHERE kind IN (0, 1) AND resource = resource.id)
 """
 _ADD_REPORTABLE = "INSERT OR IGNORE INTO reportable (org, type) VALUES (?, ?)"
 _NEXT_ID = {

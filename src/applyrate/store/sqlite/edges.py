@@ -46,6 +46,7 @@ class Edges:
         self._org = org
         self._span = span
         self._all_replies: dict[int, _Replies] = {}
+        self._places: dict[int, dict[int, int]] = {}
 
     def cut(self, timeline: Timeline) -> Part | None:
         """What of a timeline lies inside the window; None where nothing does."""
@@ -76,9 +77,12 @@ class Edges:
 
     def last_at(self, day: int, replies: BitMap) -> int | None:
         """The time of the last of a day's replies inside the window, asked of many resources."""
-        newest_first = reversed(self._replies_of(day).replies)
-        last = next((reply for reply in newest_first if reply in replies), None)
-        return None if last is None else self._replied_at(last)
+        if day not in self._places:
+            in_order = self._replies_of(day).replies
+            self._places[day] = {reply: place for place, reply in enumerate(in_order)}
+        places = self._places[day]
+        last = max((places[reply] for reply in replies if reply in places), default=None)
+        return None if last is None else self._replied_at(self._replies_of(day).replies[last])
 
     def is_busy(self, day: int, replies: BitMap) -> bool:
         """Whether a day's replies are better picked from all of them than looked up."""
@@ -125,8 +129,11 @@ class _Replies(NamedTuple):
 def choose(timeline: Timeline, replies: BitMap) -> Timeline | None:
     """The part of a timeline that is of those replies; None where it lacks one of them."""
     inside = [reply in replies for reply in timeline.replies]
-    if sum(inside) < len(replies):
+    count = sum(inside)
+    if count < len(replies):
         return None
+    if count == len(inside):
+        return timeline
     # An array takes a list at once, and an iterator item by item.
     return Timeline(
         *(array(column.typecode, list(compress(column, inside))) for column in timeline)

@@ -29,6 +29,12 @@ def find_key(db: sqlite3.Connection, digest: bytes) -> ApiKey | None:
     return _key(row) if row else None
 
 
+def key_by_id(db: sqlite3.Connection, key_id: str) -> ApiKey | None:
+    """The key of an id, valid or not."""
+    row = db.execute(_BY_ID, (key_id,)).fetchone()
+    return _key(row) if row else None
+
+
 def keys_of(db: sqlite3.Connection, org: str) -> list[ApiKey]:
     """An organization's keys, oldest first."""
     return [_key(row) for row in db.execute(_LIST, (org,))]
@@ -78,6 +84,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 _FIND = """
 SELECT key_id, org, name, hint, scopes, created_at, last_used_at, expires_at, revoked_at
 FROM api_key WHERE digest = ?
+"""
+_BY_ID = """
+SELECT key_id, org, name, hint, scopes, created_at, last_used_at, expires_at, revoked_at
+FROM api_key WHERE key_id = ?
 """
 _LIST = """
 SELECT key_id, org, name, hint, scopes, created_at, last_used_at, expires_at, revoked_at

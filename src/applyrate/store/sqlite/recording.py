@@ -7,6 +7,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from applyrate.store.sqlite.conversation_days import write_conversation_days
 from applyrate.store.sqlite.conversations import bring_handoffs
 from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
@@ -141,6 +142,11 @@ class _Batch:
         # Before the new replies are there: it asks where conversations had replies until now.
         changed = write_usages(self._db, self._days, self._org, self._usages)
         self._db.executemany(_ADD_REPLY, self._new_replies)
+        write_conversation_days(
+            self._db,
+            self._org,
+            [(conversation & ORDINAL_MASK, at) for *_, conversation, at in self._new_replies],
+        )
         return len(self._new_replies) + changed.intersection_cardinality(self._usages.known_replies)
 
 

@@ -19,6 +19,7 @@ from applyrate.store.sqlite.handoffs import handed_off
 from applyrate.store.sqlite.packing import pack, unpack
 from applyrate.store.sqlite.places import Place, place_of, places_of
 from applyrate.store.sqlite.rows import APPLIED, ORDINAL_BITS
+from applyrate.store.sqlite.type_days import TypeDays, type_of
 
 Call = int | str
 """What tells the invocations of an action in a reply apart: a call id, or else a place."""
@@ -63,23 +64,30 @@ class _Growth(Struct):
 
 
 class _Day(NamedTuple):
-    """The rows of one place and kind as they shall be, what resources gained, and which replies."""
+    """The rows of one place and kind as they shall be, what resources gained, and which replies.
+
+    ``gained``: the reply of each new usage, by the type of the resource (see ``type_of``).
+    """
 
     rows: list[tuple[Any, ...]]
     growth: dict[int, _Growth]
     changed: BitMap
+    gained: defaultdict[int, list[int]]
 
 
 def write_usages(db: sqlite3.Connection, days: Days, org: int, usages: NewUsages) -> BitMap:
     """Write the usages that are not there yet; the replies (ordinals) that had any."""
     changed, rows = BitMap(), list[tuple[Any, ...]]()
     growth_of_kind: tuple[dict[int, _Growth], ...] = ({}, {})
+    type_days = TypeDays()
     for place, kinds in usages.days.items():
         for kind, replies_of in enumerate(kinds):
             day = _join_day(db, org, usages, place, kind, replies_of)
             rows += day.rows
             for _, _, resource, *_ in day.rows:
                 days.forget(resource, place.day)
+            for resource_type, replies in day.gained.items():
+                type_days.add(resource_type, kind, place.day, replies)
             changed |= day.changed
             _join(growth_of_kind[kind], day.growth)
     # Before the rows are written, since it reads them as they were.
@@ -88,6 +96,7 @@ def write_usages(db: sqlite3.Connection, days: Days, org: int, usages: NewUsages
             _forget_known(db, place, kind, conversations, growth)
     db.executemany(_WRITE_DAY, rows)
     _write_totals(db, org, usages, growth_of_kind)
+    type_days.write(db, usages.replied_at)
     return changed
 
 
@@ -101,18 +110,20 @@ def _join_day(
 ) -> _Day:
     """Join the stored rows of a place and kind with the usages that are new to them."""
     stored = _read(db, _READ_DAY, replies_of, (place.day, kind, place.block))
-    joined = _Day([], {}, BitMap())
+    joined = _Day([], {}, BitMap(), defaultdict(list))
     for resource, sent in sorted(replies_of.items()):
         row = stored.get(resource)
         replies = unpack(row[4]) if row else BitMap()
         new = [reply for reply in sent if reply not in replies] if usages.known_replies else sent
-        added_count = len(new)
+        gained = new
         if kind == APPLIED and resource in usages.calls:
             more = _write_calls(db, org, resource, usages.calls[resource], sent, replies)
-            added_count += sum(more.values())
+            gained = [*new, *(reply for reply, count in more.items() for _ in range(count))]
             joined.changed.update(more)
-        if not added_count:
+        if not gained:
             continue
+        added_count = len(gained)
+        joined.gained[type_of(resource)] += gained
         joined.changed.update(new)
         replies.update(new)
         conversations = BitMap([usages.conversation_of[reply] for reply in new])
@@ -245,12 +256,13 @@ _READ_CALLS = "SELECT call FROM invocation WHERE resource = ? AND reply = ?"
 _WRITE_CALL = "INSERT OR IGNORE INTO invocation (resource, reply, call) VALUES (?, ?, ?)"
 _WRITE_TOTAL = """
 INSERT INTO usage_total
-    (kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+    (kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at, version)
+VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT number FROM usage_version))
 ON CONFLICT DO UPDATE SET
     conversation_count = conversation_count + excluded.conversation_count,
     handoff_count = handoff_count + excluded.handoff_count,
     usage_count = usage_count + excluded.usage_count,
     first_at = min(first_at, excluded.first_at),
-    last_at = max(last_at, excluded.last_at)
+    last_at = max(last_at, excluded.last_at),
+    version = excluded.version
 """

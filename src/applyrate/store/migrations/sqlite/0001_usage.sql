@@ -42,16 +42,31 @@ CREATE INDEX reply_time ON reply (org, replied_at, conversation);
 CREATE INDEX reply_conversation ON reply (conversation);
 
 -- The two high bits of a resource's number are its type, so that the resources of one type of one
--- organization are one range of ids. A row is made with the first usage; name is the first one that
--- came after that.
+-- organization are one range of ids. A row is made with the first usage, or by the catalogue;
+-- name is the first one that came after the first usage, and catalogue_name wins over it.
+-- catalogued: the catalogue named it. The columns after that are what the catalogue says.
 CREATE TABLE resource (
-    id          INTEGER PRIMARY KEY,
-    org         INTEGER NOT NULL,
-    type        TEXT NOT NULL,
-    resource_id TEXT NOT NULL,
-    name        TEXT,
+    id             INTEGER PRIMARY KEY,
+    org            INTEGER NOT NULL,
+    type           TEXT NOT NULL,
+    resource_id    TEXT NOT NULL,
+    name           TEXT,
+    catalogued     INTEGER NOT NULL DEFAULT 0,
+    catalogue_name TEXT,
+    version        TEXT,
+    url            TEXT,
+    published_at   INTEGER,
+    keep           INTEGER NOT NULL DEFAULT 0,
     UNIQUE (org, type, resource_id)
 );
+
+-- The versions of resources that were published, each since when.
+CREATE TABLE published_version (
+    resource     INTEGER NOT NULL,
+    version      TEXT NOT NULL,
+    published_at INTEGER NOT NULL,
+    PRIMARY KEY (resource, version)
+) WITHOUT ROWID;
 
 -- The types of resource whose application some sender was able to report.
 CREATE TABLE reportable (
@@ -78,12 +93,13 @@ CREATE TABLE usage_day (
     PRIMARY KEY (day, kind, resource, block)
 ) WITHOUT ROWID;
 
--- How many commits have changed usages: a process that keeps decoded days sees others' commits by it.
+-- How many commits have recorded usages: a process that keeps decoded days sees others' commits by it.
 CREATE TABLE usage_version (number INTEGER NOT NULL);
 INSERT INTO usage_version VALUES (0);
 
 -- The sums of all time, a function of the table above, written with it. handoff_count is kept for
--- applied usages: those of their conversations that are in handed_off.
+-- applied usages: those of their conversations that are in handed_off. version: the number that
+-- usage_version had after the last commit that changed the usages.
 CREATE TABLE usage_total (
     kind               INTEGER NOT NULL,
     resource           INTEGER NOT NULL,
@@ -92,7 +108,30 @@ CREATE TABLE usage_total (
     usage_count        INTEGER NOT NULL,
     first_at           INTEGER NOT NULL,
     last_at            INTEGER NOT NULL,
+    version            INTEGER NOT NULL,
     PRIMARY KEY (kind, resource)
+) WITHOUT ROWID;
+
+-- What the rows of a day add up to for all resources of a type: usages by quarter of an hour, since
+-- a day of any time zone starts at one (96 numbers of 32 bits, little endian). version is that of the
+-- newest commit that changed any of those rows: what was read of them holds until it is another.
+CREATE TABLE type_day (
+    org          INTEGER NOT NULL,
+    type         TEXT NOT NULL,
+    kind         INTEGER NOT NULL,
+    day          INTEGER NOT NULL,
+    version      INTEGER NOT NULL,
+    usage_counts BLOB NOT NULL,
+    PRIMARY KEY (org, type, kind, day)
+) WITHOUT ROWID;
+
+-- The conversations with a reply on a UTC day, cut by blocks of 65,536 conversation ordinals.
+CREATE TABLE conversation_day (
+    org           INTEGER NOT NULL,
+    day           INTEGER NOT NULL,
+    block         INTEGER NOT NULL,
+    conversations BLOB NOT NULL,
+    PRIMARY KEY (org, day, block)
 ) WITHOUT ROWID;
 
 -- The invocations of an action in a reply, unless there is but one and it has no call id (most have):
@@ -110,6 +149,17 @@ CREATE TABLE handed_off (
     block         INTEGER NOT NULL,
     conversations BLOB NOT NULL,
     PRIMARY KEY (org, block)
+) WITHOUT ROWID;
+
+-- The conversations that ended in the same way, cut in the same blocks: for each status (in lower
+-- case) and each satisfaction score. The scores in use are few, and so are the statuses.
+CREATE TABLE outcome (
+    org           INTEGER NOT NULL,
+    fact          TEXT NOT NULL,
+    value         NOT NULL,
+    block         INTEGER NOT NULL,
+    conversations BLOB NOT NULL,
+    PRIMARY KEY (org, fact, value, block)
 ) WITHOUT ROWID;
 
 CREATE TABLE api_key (

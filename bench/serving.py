@@ -1,0 +1,49 @@
+"""The service in a process of its own, on a data folder, for as long as a measurement takes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from applyrate.keys import digest, issue_key
+from applyrate.store import open_store
+
+_END_SECONDS = 30
+
+_SERVE = (
+    "from applyrate.api.serving import serve; from applyrate.settings import load_settings;"
+    "serve(load_settings(), lambda address: print(address, flush=True)); import os; os._exit(0)"
+)
+
+
+@contextmanager
+def serving(folder: Path, org: str) -> Iterator[tuple[str, str]]:
+    """The service on a folder, without limits: its address and a full-access key."""
+    with closing(open_store(folder)) as store:
+        key, kept = issue_key(org, "bench", scopes=None, created_at=datetime.now(UTC))
+        store.add_key(kept, digest(key))
+    settings = {
+        "APPLYRATE_DATA": str(folder),
+        "APPLYRATE_PORT": "0",
+        "APPLYRATE_STANDARD_LIMIT": "0",
+        "APPLYRATE_STREAMING_LIMIT": "0",
+    }
+    with running([sys.executable, "-c", _SERVE], settings) as url:
+        yield url, key
+
+
+@contextmanager
+def running(command: Sequence[str], settings: Mapping[str, str]) -> Iterator[str]:
+    """A process that prints its address first, ended by its own id."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        with process.stdout or nullcontext() as lines:
+            yield (lines.readline() if lines else "").strip()
+    finally:
+        process.terminate()
+        process.wait(_END_SECONDS)
