@@ -38,7 +38,7 @@ class Timeline(NamedTuple):
     conversations: "array[int]"
 
 
-class Row(Struct):
+class Row(Struct, gc=False):  # many are kept, and none is part of a circle
     """A resource's usages of one kind on one day in one block of replies.
 
     ``bytes`` is what it takes in memory, about. ``reply_count`` and ``timeline`` are filled by the
