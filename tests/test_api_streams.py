@@ -365,7 +365,7 @@ def test_two_hundred_streams_at_once_are_told(server: Server, connections: ExitS
     key = server.new_key(org)
     readers = [connections.enter_context(connect(server.url, key)) for _ in range(200)]
     for reader in readers:
-        read_until(reader, b"id: ")
+        read_until(reader, b"\nid: ")  # of an event; the header x-request-id comes before
     server.store.record([Recording(org, [reply("look")])])
     started_at = time.monotonic()
     for reader in readers:
