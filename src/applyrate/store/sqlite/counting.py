@@ -5,7 +5,7 @@ the days that it covers only in part, what the edges say.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -88,6 +88,15 @@ def counts_of(tallies: Tallies) -> dict[str, Any]:
     }
 
 
+class _CutRow(NamedTuple):
+    """What of a row lies inside a window."""
+
+    usage_count: int
+    first_at: int
+    last_at: int
+    conversations: BitMap
+
+
 class Counter:
     """Counts the usages of one organization inside one window."""
 
@@ -96,6 +105,7 @@ class Counter:
         self._days = days
         self._org = org
         self._span = span
+        self._cut_days = {time // DAY for time in span if time % DAY}
         self.edges = Edges(db, org, span)
 
     def tally(self, resource: int) -> Tallies:
@@ -128,38 +138,43 @@ class Counter:
         return self._days.at(self._db)
 
     def _tally_days(self, resource: int, kind: int, days: Mapping[int, Day]) -> Tally:
-        usage_count, bitmaps = 0, list[BitMap]()
-        first_at, last_at = _FAR_AHEAD, LONG_AGO
-        start, end = self._span
-        for day, rows in days.items():
-            for row in rows.rows[kind]:
-                if row.first_at >= start and row.last_at < end:
-                    row_count, row_first_at, row_last_at = (
-                        row.usage_count,
-                        row.first_at,
-                        row.last_at,
-                    )
-                    conversations = row.conversations
-                else:
-                    part = (
-                        self.edges.cut(row.timeline)
-                        if row.timeline
-                        else self._part(resource, kind, day, rows, row)
-                    )
-                    if part is None:
-                        continue
-                    row_count = len(part.replies)
-                    if row.reply_count != row.usage_count:
-                        row_count += self._more_calls(resource, part.replies)
-                    row_first_at, row_last_at = part.first_at, part.last_at
-                    conversations = part.conversations
-                usage_count += row_count
-                first_at, last_at = min(first_at, row_first_at), max(last_at, row_last_at)
-                bitmaps.append(conversations)
-        if not bitmaps:
+        inside: list[Row | _CutRow] = [
+            row
+            for day, of_day in days.items()
+            if day not in self._cut_days
+            for row in of_day.rows[kind]
+        ]
+        for day in self._cut_days & days.keys():
+            inside += self._cut(resource, kind, day, days[day])
+        if not inside:
             return Tally()
-        together = BitMap.union(*bitmaps)
-        return Tally(len(together), usage_count, first_at, last_at, conversations=together)
+        together = BitMap.union(*[row.conversations for row in inside])
+        return Tally(
+            len(together),
+            sum([row.usage_count for row in inside]),
+            min([row.first_at for row in inside]),
+            max([row.last_at for row in inside]),
+            conversations=together,
+        )
+
+    def _cut(self, resource: int, kind: int, day: int, rows: Day) -> Iterator[Row | _CutRow]:
+        """What lies inside the window of a day that it covers only in part."""
+        start, end = self._span
+        for row in rows.rows[kind]:
+            if row.first_at >= start and row.last_at < end:
+                yield row
+                continue
+            part = (
+                self.edges.cut(row.timeline)
+                if row.timeline
+                else self._part(resource, kind, day, rows, row)
+            )
+            if part is None:
+                continue
+            usage_count = len(part.replies)
+            if row.reply_count != row.usage_count:
+                usage_count += self._more_calls(resource, part.replies)
+            yield _CutRow(usage_count, part.first_at, part.last_at, part.conversations)
 
     def _part(self, resource: int, kind: int, day: int, rows: Day, row: Row) -> Part | None:
         """What of a row lies inside the window; the times of few replies then stay with the row."""

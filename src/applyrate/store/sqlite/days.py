@@ -41,9 +41,9 @@ class Timeline(NamedTuple):
 class Row(Struct, gc=False):  # many are kept, and none is part of a circle
     """A resource's usages of one kind on one day in one block of replies.
 
-    ``bytes`` is what it takes in memory, about. ``reply_count`` and ``timeline`` are filled by the
-    first question that needs them; a busy row gets its timeline from a question about many spans
-    alone, since of one at the edge of a window only the part inside is read.
+    ``reply_count`` and ``timeline`` are filled by the first question that needs them; a busy row
+    gets its timeline from a question about many spans alone, since of one at the edge of a window
+    only the part inside is read.
     """
 
     block: int
@@ -51,25 +51,31 @@ class Row(Struct, gc=False):  # many are kept, and none is part of a circle
     first_at: int
     last_at: int
     conversations: BitMap
-    bytes: int
     reply_count: int | None = None
     timeline: Timeline | None = None
 
 
-class Day(NamedTuple):
-    """The rows of a resource on one day by kind, as they are since a version of the usages."""
+class Day(Struct, gc=False):
+    """The rows of a resource on one day by kind, as they are since a version of the usages.
+
+    ``bytes`` is what it takes in memory, about.
+    """
 
     version: int
     rows: tuple[list[Row], list[Row]]
+    bytes: int = _DAY_BYTES
 
 
 class Days:
-    """The decoded days of one file, shared by all threads of a process."""
+    """The decoded days of one file, shared by all threads of a process.
+
+    ``version`` is the newest one of the usages that is known here.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._version = -1
+        self.version = -1
         self.kept_bytes = 0
         self._resources: OrderedDict[int, _Resource] = OrderedDict()
 
@@ -77,16 +83,17 @@ class Days:
         """Give the usages a new version, in the write transaction that changes them."""
         (version,) = db.execute(_ADVANCE).fetchone()
         with self._lock:
-            if version != self._version + 1:
+            if version != self.version + 1:
                 self._clear()
-            self._version = version
+            self.version = version
 
-    def forget(self, resource: int, day: int) -> None:
-        """Forget a row that the running transaction touches."""
+    def forget(self, day: int, resources: Iterable[int]) -> None:
+        """Forget the rows of a day that the running transaction touches."""
         with self._lock:
-            known = self._resources.get(resource)
-            if known and (forgotten := known.days.pop(day, None)):
-                self._spend(known, -_size(forgotten))
+            for resource in resources:
+                known = self._resources.get(resource)
+                if known and (forgotten := known.days.pop(day, None)):
+                    self._spend(known, -forgotten.bytes)
 
     def clear(self) -> None:
         """Forget everything: a transaction was undone."""
@@ -97,9 +104,9 @@ class Days:
         """The days as they are in a read transaction."""
         (version,) = db.execute("SELECT number FROM usage_version").fetchone()
         with self._lock:
-            if version > self._version:
+            if version > self.version:
                 self._clear()
-                self._version = version
+                self.version = version
         return DaysAt(self, db, version)
 
     def known(self, resource: int, wanted: Iterable[int], version: int) -> dict[int, Day]:
@@ -115,12 +122,12 @@ class Days:
     def keep(self, resource: int, days: dict[int, Day], version: int) -> None:
         """Keep days that were read at a version, unless they may have changed since."""
         with self._lock:
-            if version != self._version:
+            if version != self.version:
                 return
             known = self._resources.setdefault(resource, _Resource())
             new = {day: rows for day, rows in days.items() if day not in known.days}
             known.days.update(new)
-            self._spend(known, sum(map(_size, new.values())))
+            self._spend(known, sum([day.bytes for day in new.values()]))
 
     def keep_timeline(self, resource: int, day: int, row: Row, timeline: Timeline) -> None:
         """Keep a row's timeline with it."""
@@ -128,10 +135,12 @@ class Days:
             if row.timeline is not None:
                 return
             row.timeline = timeline
-            row.bytes += _REPLY_BYTES * len(timeline.times)
             known = self._resources.get(resource)
-            if known and day in known.days:
-                self._spend(known, _REPLY_BYTES * len(timeline.times))
+            kept = known.days.get(day) if known else None
+            if known and kept and any(one is row for rows in kept.rows for one in rows):
+                more = _REPLY_BYTES * len(timeline.times)
+                kept.bytes += more
+                self._spend(known, more)
 
     def _spend(self, known: "_Resource", more: int) -> None:
         known.bytes += more
@@ -143,7 +152,7 @@ class Days:
     def _clear(self) -> None:
         self._resources.clear()
         self.kept_bytes = 0
-        self._version = -1
+        self.version = -1
 
 
 class DaysAt(NamedTuple):
@@ -182,9 +191,9 @@ class DaysAt(NamedTuple):
             days = read[resource]
             if day not in days:
                 days[day] = Day(self.version, ([], []))
-            size = _ROW_BYTES + 2 * len(packed)
-            row = Row(block, usage_count, first_at, last_at, unpack(packed), size)
-            days[day].rows[kind].append(row)
+            known = days[day]
+            known.rows[kind].append(Row(block, usage_count, first_at, last_at, unpack(packed)))
+            known.bytes += _ROW_BYTES + 2 * len(packed)
         nothing = Day(self.version, ([], []))
         for days in read.values():
             for day in missing:
@@ -195,12 +204,6 @@ class DaysAt(NamedTuple):
 class _Resource(Struct):
     days: dict[int, Day] = {}
     bytes: int = 0
-
-
-def _size(day: Day) -> int:
-    """About how many bytes a day takes."""
-    available, applied = day.rows
-    return _DAY_BYTES + sum([row.bytes for row in available]) + sum([row.bytes for row in applied])
 
 
 _ADVANCE = "UPDATE usage_version SET number = number + 1 RETURNING number"

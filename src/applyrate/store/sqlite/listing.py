@@ -7,6 +7,7 @@ those of the catalogue that have no usage in the window.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from enum import IntEnum
 from itertools import islice
 from typing import NamedTuple
 
@@ -48,37 +49,47 @@ def list_resources(
     )
 
 
-class _Entry(NamedTuple):
-    """A resource's place in the order. ``last_at`` is None where it was not applied."""
+class _Rank(IntEnum):
+    """What a resource is listed for, in the order of the list."""
 
-    resource: int
+    APPLIED = 0
+    AVAILABLE = 1
+    CATALOGUED = 2
+
+
+class _Entry(NamedTuple):
+    """A resource in its place: entries are ordered as tuples are.
+
+    ``before`` is the time of the last application, negated; 0 where it was not applied.
+    """
+
+    rank: _Rank
+    before: int
     resource_id: str
-    last_at: int | None = None
-    without_fact: bool = False
+    resource: int
 
     @classmethod
-    def at(cls, position: ResourcePosition) -> "_Entry":
-        last_at = None if position.last_used_at is None else to_micros(position.last_used_at)
-        return cls(0, position.resource_id, last_at, position.without_fact)
-
-    @property
-    def place(self) -> tuple[bool, bool, int, str]:
-        return self.without_fact, self.last_at is None, -(self.last_at or 0), self.resource_id
+    def after(cls, position: ResourcePosition) -> "_Entry":
+        """What comes before every resource that follows a position."""
+        at = position.last_used_at
+        if at is not None:
+            return cls(_Rank.APPLIED, -to_micros(at), position.resource_id, _FAR_AHEAD)
+        rank = _Rank.CATALOGUED if position.without_fact else _Rank.AVAILABLE
+        return cls(rank, 0, position.resource_id, _FAR_AHEAD)
 
     def position(self) -> ResourcePosition:
-        last_used_at = None if self.last_at is None else from_micros(self.last_at)
-        return ResourcePosition(last_used_at, self.without_fact, self.resource_id)
+        last_used_at = from_micros(-self.before) if self.rank == _Rank.APPLIED else None
+        return ResourcePosition(last_used_at, self.rank == _Rank.CATALOGUED, self.resource_id)
 
 
 def _ordered(
     db: sqlite3.Connection, counter: Counter, of_type: TypeCounter, after: ResourcePosition | None
 ) -> Iterator[_Entry]:
     """The resources after a position: those applied by their last time, then the others by id."""
-    passed = _Entry.at(after).place if after else None
+    passed = _Entry.after(after) if after else None
     skips_applied = after is not None and after.last_used_at is None
     for lot in _in_turn(db, counter, of_type, skips_applied=skips_applied):
-        following = [entry for entry in lot if passed is None or entry.place > passed]
-        yield from sorted(following, key=lambda entry: entry.place)
+        yield from sorted(entry for entry in lot if passed is None or entry > passed)
 
 
 def _in_turn(
@@ -90,14 +101,19 @@ def _in_turn(
     if not skips_applied:
         for on_day in last_applied(db, counter.edges, of_type.ids, of_type.span):
             applied.update(on_day)
-            yield [_Entry(one, resource_ids[one], last_at) for one, last_at in on_day.items()]
+            yield [
+                _Entry(_Rank.APPLIED, -last_at, resource_ids[one], one)
+                for one, last_at in on_day.items()
+            ]
     available = of_type.used(AVAILABLE)
     catalogued = {resource for (resource,) in db.execute(_CATALOGUED, of_type.ids)}
     yield [
-        _Entry(one, resource_ids[one], without_fact=one not in available)
+        _Entry(_Rank.AVAILABLE if one in available else _Rank.CATALOGUED, 0, resource_ids[one], one)
         for one in (available | catalogued) - applied
     ]
 
+
+_FAR_AHEAD = 2**63
 
 _RESOURCE_IDS = "SELECT id, resource_id FROM resource WHERE id BETWEEN ? AND ?"
 _CATALOGUED = "SELECT id FROM resource WHERE id BETWEEN ? AND ? AND catalogued"

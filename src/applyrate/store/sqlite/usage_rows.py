@@ -84,8 +84,7 @@ def write_usages(db: sqlite3.Connection, days: Days, org: int, usages: NewUsages
         for kind, replies_of in enumerate(kinds):
             day = _join_day(db, org, usages, place, kind, replies_of)
             rows += day.rows
-            for _, _, resource, *_ in day.rows:
-                days.forget(resource, place.day)
+            days.forget(place.day, [resource for _, _, resource, *_ in day.rows])
             for resource_type, replies in day.gained.items():
                 type_days.add(resource_type, kind, place.day, replies)
             changed |= day.changed
