@@ -6,7 +6,9 @@ then.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
 
 from pyroaring import BitMap
 
@@ -19,6 +21,7 @@ from applyrate.store.sqlite.rows import (
 from applyrate.usage import ResourceType
 
 _REMEMBERED_RESOURCES = 500_000
+_NAMES_AT_ONCE = 1_000
 
 
 class Directory:
@@ -100,18 +103,33 @@ class ConversationIds(dict[str, int]):
         self._org = org
 
     def __missing__(self, session_id: str) -> int:
-        found = self._db.execute(FIND_CONVERSATION, (self._org, session_id)).fetchone()
-        if found is None:
-            key = next_id(self._db, "conversation", self._org)
-            self._db.execute(
-                "INSERT INTO conversation (id, org, session_id) VALUES (?, ?, ?)",
-                (key, self._org, session_id),
-            )
-        else:
-            (key,) = found
-            self.found.add(key & ORDINAL_MASK)
-        self[session_id] = key
-        return int(key)
+        self.meet([session_id])
+        return self[session_id]
+
+    def meet(self, session_ids: Iterable[str]) -> None:
+        """Look many up at once; those that are not there are made."""
+        asked = dict.fromkeys(session_ids)
+        found = dict(find_names(self._db, _FIND_CONVERSATIONS, self._org, list(asked)))
+        self.found.update([key & ORDINAL_MASK for key in found.values()])
+        first = next_id(self._db, "conversation", self._org)
+        new = dict(zip([name for name in asked if name not in found], count(first)))
+        self._db.executemany(
+            "INSERT INTO conversation (id, org, session_id) VALUES (?, ?, ?)",
+            [(key, self._org, name) for name, key in new.items()],
+        )
+        self |= found | new
+
+
+def find_names(
+    db: sqlite3.Connection, query: str, org: int, names: Sequence[str]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of an organization with one of the names; ``query`` has braces in their place.
+
+    They are no JSON, in which SQLite cuts a name at a null character.
+    """
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        some = names[start : start + _NAMES_AT_ONCE]
+        yield from db.execute(query.format(",".join("?" * len(some))), (org, *some))
 
 
 def next_id(db: sqlite3.Connection, table: str, org: int) -> int:
@@ -126,6 +144,7 @@ def next_id(db: sqlite3.Connection, table: str, org: int) -> int:
 FIND_ORGANIZATION = "SELECT id FROM organization WHERE name = ?"
 FIND_RESOURCE = "SELECT id FROM resource WHERE org = ? AND type = ? AND resource_id = ?"
 FIND_CONVERSATION = "SELECT id FROM conversation WHERE org = ? AND session_id = ?"
+_FIND_CONVERSATIONS = "SELECT session_id, id FROM conversation WHERE org = ? AND session_id IN ({})"
 
 _ADD_RESOURCE = """
 INSERT INTO resource (id, org, type, resource_id)

@@ -5,16 +5,15 @@ It runs inside the caller's write transaction. ``usage_rows`` then writes each t
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from applyrate.store.sqlite.conversation_days import write_conversation_days
 from applyrate.store.sqlite.conversations import bring_handoffs
 from applyrate.store.sqlite.days import Days
-from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
-from applyrate.store.sqlite.places import place_of
+from applyrate.store.sqlite.directory import ConversationIds, Directory, find_names, next_id
+from applyrate.store.sqlite.places import Place, place_of
 from applyrate.store.sqlite.rows import (
-    APPLIED,
-    AVAILABLE,
     ORDINAL_MASK,
     from_micros,
     to_micros,
@@ -30,11 +29,14 @@ def record(
     org = directory.organization(db, recording.org)
     accepted, refused = 0, list[Refusal]()
     for start, replies in _without_repeats(recording.replies):
-        batch = _Batch(db, directory, days, org)
-        for index, reply in enumerate(replies, start):
+        # In the order of their times, so that the replies of every row come in it too.
+        in_order = sorted(enumerate(replies, start), key=lambda one: one[1].replied_at)
+        batch = _Batch(db, directory, days, org, [reply for _, reply in in_order])
+        for index, reply in in_order:
             if message := batch.add(reply):
                 refused.append(Refusal(index, reply.reply_id, message))
         accepted += batch.write()
+    refused.sort(key=lambda refusal: refusal.index)
     if len(refused) < len(recording.replies):
         directory.note_reportable(db, org, recording.reports)
         for resource_type, names in recording.names.items():
@@ -55,39 +57,64 @@ def _without_repeats(replies: Sequence[Reply]) -> Iterator[tuple[int, Sequence[R
     yield start, replies[start:]
 
 
-class _Batch:
-    """Replies of one organization, each at most once, on their way into the rows."""
+_Names = defaultdict[str, list[int]]
+"""The replies of each resource of a type, as ordinals, by its name."""
 
-    def __init__(self, db: sqlite3.Connection, directory: Directory, days: Days, org: int) -> None:
+
+class _Used(NamedTuple):
+    """Who was available and who was applied, of each type."""
+
+    instruction: tuple[_Names, _Names]
+    knowledge: tuple[_Names, _Names]
+    action: tuple[_Names, _Names]
+
+    @classmethod
+    def nothing(cls) -> "_Used":
+        return cls(*((_Names(list), _Names(list)) for _ in cls._fields))
+
+
+class _Batch:
+    """Replies of one organization, each at most once, on their way into the rows.
+
+    They are added in the order of their times.
+    """
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        directory: Directory,
+        days: Days,
+        org: int,
+        replies: Sequence[Reply],
+    ) -> None:
         self._db = db
+        self._directory = directory
         self._days = days
         self._org = org
-        self._instructions, self._knowledge, self._actions = (
-            directory.resources(db, org, resource_type)
-            for resource_type in (
-                ResourceType.INSTRUCTION,
-                ResourceType.KNOWLEDGE,
-                ResourceType.ACTION,
-            )
-        )
+        asked = [reply.reply_id for reply in replies]
+        self._known = {row[0]: row[1:] for row in find_names(db, _FIND_REPLIES, org, asked)}
         self._conversations = ConversationIds(db, org)
+        self._conversations.meet(
+            [reply.session_id for reply in replies if reply.reply_id not in self._known]
+        )
         self._next_reply = next_id(db, "reply", org)
         self._new_replies: list[tuple[int, int, str, int, int]] = []
         self._tickets: list[tuple[object, ...]] = []
         self._messages: list[tuple[object, ...]] = []
+        self._used = defaultdict[Place, _Used](_Used.nothing)
+        self._calls = defaultdict[str, dict[int, frozenset[Call]]](dict)
         self._usages = NewUsages()
 
     def add(self, reply: Reply) -> str | None:
         """Take a reply in; or say why it is refused."""
         at = to_micros(reply.replied_at)
-        known = self._db.execute(_FIND_REPLY, (self._org, reply.reply_id)).fetchone()
-        if known is None:
+        if reply.reply_id not in self._known:
             conversation = self._conversations[reply.session_id]
             key = self._next_reply
             self._next_reply += 1
             self._new_replies.append((key, self._org, reply.reply_id, conversation, at))
         else:
-            key, conversation, recorded_at, session_id = known
+            key, conversation, recorded_at, session_id = self._known[reply.reply_id]
             if session_id != reply.session_id or recorded_at != at:
                 return (
                     f"reply_id: {reply.reply_id!r} is already recorded in conversation "
@@ -105,40 +132,36 @@ class _Batch:
 
     def _add_usages(self, reply: Reply, ordinal: int, conversation: int, at: int) -> None:
         """Group the reply's usages; to cite an instruction or an item, it was available."""
-        usages = self._usages
-        usages.conversation_of[ordinal] = conversation
-        usages.replied_at[ordinal] = at
-        instructions, knowledge, actions = self._instructions, self._knowledge, self._actions
-        had, used = reply.available, reply.applied
-        applied = {instructions[name] for name in used.instruction}
-        applied.update([knowledge[name] for name in used.knowledge])
-        available = applied.union(
-            [instructions[name] for name in had.instruction],
-            [knowledge[name] for name in had.knowledge],
-            [actions[name] for name in had.action],
-        )
-        if used.action:
-            calls = defaultdict[int, list[Call]](list)
-            for invocation in used.action:
+        self._usages.conversation_of[ordinal] = conversation
+        self._usages.replied_at[ordinal] = at
+        had, cited, used = reply.available, reply.applied, self._used[place_of(ordinal, at)]
+        for (available, applied), names, applied_names in (
+            (used.instruction, had.instruction, cited.instruction),
+            (used.knowledge, had.knowledge, cited.knowledge),
+        ):
+            _note(available, names, ordinal)
+            _note(available, applied_names, ordinal)
+            _note(applied, applied_names, ordinal)
+        available, applied = used.action
+        _note(available, had.action, ordinal)
+        if cited.action:
+            calls = defaultdict[str, list[Call]](list)
+            for invocation in cited.action:
                 if isinstance(invocation, str):
-                    made = calls[actions[invocation]]
+                    made = calls[invocation]
                     made.append(len(made))
                 else:
-                    calls[actions[invocation.id]].append(invocation.call_id)
-            applied.update(calls)
+                    calls[invocation.id].append(invocation.call_id)
+            _note(applied, calls, ordinal)
             for action, made in calls.items():
-                usages.calls[action][ordinal] = frozenset(made)
-        rows = usages.days[place_of(ordinal, at)]
-        for kind, resources in ((AVAILABLE, available), (APPLIED, applied)):
-            by_resource = rows[kind]
-            for resource in resources:
-                by_resource[resource].append(ordinal)
+                self._calls[action][ordinal] = frozenset(made)
 
     def write(self) -> int:
         """Write what was taken in; how many replies brought something new."""
         self._db.executemany(_SET_TICKET, self._tickets)
         self._db.executemany(_SET_MESSAGE, self._messages)
         self._usages.known_conversations |= self._conversations.found
+        self._resolve_names()
         # Before the new replies are there: it asks where conversations had replies until now.
         changed = write_usages(self._db, self._days, self._org, self._usages)
         self._db.executemany(_ADD_REPLY, self._new_replies)
@@ -149,15 +172,35 @@ class _Batch:
         )
         return len(self._new_replies) + changed.intersection_cardinality(self._usages.known_replies)
 
+    def _resolve_names(self) -> None:
+        """Group by ids what is grouped by names: a batch has far fewer resources than usages."""
+        types = (ResourceType.INSTRUCTION, ResourceType.KNOWLEDGE, ResourceType.ACTION)
+        ids_of = [self._directory.resources(self._db, self._org, one) for one in types]
+        for place, used in self._used.items():
+            rows = self._usages.days[place]
+            for ids, by_name in zip(ids_of, used, strict=True):
+                for replies_of, kind in zip(rows, by_name, strict=True):
+                    replies_of.update({ids[name]: replies for name, replies in kind.items()})
+        actions = ids_of[-1]
+        self._usages.calls = {actions[name]: made for name, made in self._calls.items()}
+
+
+def _note(replies_of: _Names, names: Iterable[str], ordinal: int) -> None:
+    """Note a reply for each of the names, of which one may come twice."""
+    for name in names:
+        replies = replies_of[name]
+        if not replies or replies[-1] != ordinal:
+            replies.append(ordinal)
+
 
 def _show(micros: int) -> str:
     return from_micros(micros).isoformat().replace("+00:00", "Z")
 
 
-_FIND_REPLY = """
-SELECT reply.id, conversation.id, replied_at, session_id
+_FIND_REPLIES = """
+SELECT reply_id, reply.id, conversation.id, replied_at, session_id
 FROM reply JOIN conversation ON conversation.id = reply.conversation
-WHERE reply.org = ? AND reply_id = ?
+WHERE reply.org = ? AND reply_id IN ({})
 """
 _ADD_REPLY = """
 INSERT INTO reply (id, org, reply_id, conversation, replied_at) VALUES (?, ?, ?, ?, ?)

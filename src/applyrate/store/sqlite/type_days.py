@@ -49,16 +49,16 @@ class TypeDays:
         """Note the reply (ordinal) of each usage that a type (see ``type_of``) gained."""
         self._replies[resource_type, kind, day].extend(replies)
 
-    def write(self, db: sqlite3.Connection, replied_at: Mapping[int, int]) -> None:
-        """Write what was gained, in the transaction that gives the usages a new version."""
+    def write(self, db: sqlite3.Connection, replied_at: Mapping[int, int], version: int) -> None:
+        """Write what was gained, in the transaction that gives the usages that version."""
         quarter_of = {reply: at % DAY // QUARTER for reply, at in replied_at.items()}
         for (resource_type, kind, day), replies in self._replies.items():
             place = (*_org_and_type(resource_type), kind, day)
             stored = db.execute(_READ_DAY, place).fetchone()
             counts = list(unpack_counts(*stored)) if stored else [0] * QUARTERS
-            for quarter, count in Counter(map(quarter_of.__getitem__, replies)).items():
-                counts[quarter] += count
-            db.execute(_WRITE_DAY, (*place, _COUNTS.pack(*counts)))
+            for reply, count in Counter(replies).items():
+                counts[quarter_of[reply]] += count
+            db.execute(_WRITE_DAY, (*place, version, _COUNTS.pack(*counts)))
 
 
 def type_of(resource: int) -> int:
@@ -92,7 +92,7 @@ SELECT usage_counts FROM type_day WHERE org = ? AND type = ? AND kind = ? AND da
 """
 _WRITE_DAY = """
 REPLACE INTO type_day (org, type, kind, day, version, usage_counts)
-VALUES (?1, ?2, ?3, ?4, (SELECT number FROM usage_version), ?5)
+VALUES (?, ?, ?, ?, ?, ?)
 """
 _READ_DAYS = """
 SELECT day, version, usage_counts FROM type_day

@@ -24,8 +24,8 @@ from applyrate.store.sqlite.type_days import TypeDays, type_of
 Call = int | str
 """What tells the invocations of an action in a reply apart: a call id, or else a place."""
 
-RepliesOf = defaultdict[int, list[int]]
-"""The replies of each resource, as ordinals."""
+RepliesOf = dict[int, list[int]]
+"""The replies of each resource, as ordinals in the order of their times."""
 
 
 class NewUsages(Struct):
@@ -37,11 +37,9 @@ class NewUsages(Struct):
     """
 
     days: defaultdict[Place, tuple[RepliesOf, RepliesOf]] = field(
-        default_factory=lambda: defaultdict(lambda: (defaultdict(list), defaultdict(list)))
+        default_factory=lambda: defaultdict(lambda: ({}, {}))
     )
-    calls: defaultdict[int, dict[int, frozenset[Call]]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
+    calls: dict[int, dict[int, frozenset[Call]]] = {}
     conversation_of: dict[int, int] = field(default_factory=dict)
     replied_at: dict[int, int] = field(default_factory=dict)
     known_replies: BitMap = field(default_factory=BitMap)
@@ -64,8 +62,9 @@ class _Growth(Struct):
 
 
 class _Day(NamedTuple):
-    """The rows of one place and kind as they shall be, what resources gained, and which replies.
+    """The rows of one place and kind as they shall be, what resources gained, and who gained it.
 
+    ``changed``: the replies that were known before and gained anything, with others among them.
     ``gained``: the reply of each new usage, by the type of the resource (see ``type_of``).
     """
 
@@ -94,8 +93,8 @@ def write_usages(db: sqlite3.Connection, days: Days, org: int, usages: NewUsages
         for kind, growth in enumerate(growth_of_kind):
             _forget_known(db, place, kind, conversations, growth)
     db.executemany(_WRITE_DAY, rows)
-    _write_totals(db, org, usages, growth_of_kind)
-    type_days.write(db, usages.replied_at)
+    _write_totals(db, org, usages, growth_of_kind, days.version)
+    type_days.write(db, usages.replied_at, days.version)
     return changed
 
 
@@ -123,18 +122,19 @@ def _join_day(
             continue
         added_count = len(gained)
         joined.gained[type_of(resource)] += gained
-        joined.changed.update(new)
+        if usages.known_replies:
+            joined.changed.update(new)
         replies.update(new)
         conversations = BitMap([usages.conversation_of[reply] for reply in new])
-        times = [usages.replied_at[reply] for reply in new]
+        some = new or gained  # further invocations alone lie within the times of the row
+        first_at, last_at = usages.replied_at[some[0]], usages.replied_at[some[-1]]
         usage_count, all_conversations = added_count, conversations
         if row:
             usage_count += row[0]
-            times += row[1:3]
+            first_at, last_at = min(first_at, row[1]), max(last_at, row[2])
             before = unpack(row[3])
             all_conversations = before | conversations
             conversations = conversations - before
-        first_at, last_at = min(times), max(times)
         joined.growth[resource] = _Growth(added_count, first_at, last_at, conversations)
         joined.rows.append(
             (
@@ -213,6 +213,7 @@ def _write_totals(
     org: int,
     usages: NewUsages,
     growth_of_kind: Iterable[Mapping[int, _Growth]],
+    version: int,
 ) -> None:
     handoffs = handed_off(db, org, usages.conversation_of.values())
     db.executemany(
@@ -221,7 +222,7 @@ def _write_totals(
             (
                 *(kind, resource, len(gained.conversations)),
                 gained.conversations.intersection_cardinality(handoffs) if kind == APPLIED else 0,
-                *(gained.usage_count, gained.first_at, gained.last_at),
+                *(gained.usage_count, gained.first_at, gained.last_at, version),
             )
             for kind, growth in enumerate(growth_of_kind)
             for resource, gained in sorted(growth.items())
@@ -256,7 +257,7 @@ _WRITE_CALL = "INSERT OR IGNORE INTO invocation (resource, reply, call) VALUES (
 _WRITE_TOTAL = """
 INSERT INTO usage_total
     (kind, resource, conversation_count, handoff_count, usage_count, first_at, last_at, version)
-VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT number FROM usage_version))
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET
     conversation_count = conversation_count + excluded.conversation_count,
     handoff_count = handoff_count + excluded.handoff_count,
