@@ -86,9 +86,7 @@ class SQLiteStore:
         try:
             with self._database.writing() as db:
                 self._days.advance(db)
-                return [
-                    record(db, self._directory, self._days, recording) for recording in recordings
-                ]
+                return record(db, self._directory, self._days, recordings)
         except BaseException:
             self._directory = Directory()  # it may know ids that were undone
             self._days.clear()

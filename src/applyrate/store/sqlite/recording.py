@@ -23,38 +23,77 @@ from applyrate.usage import Receipt, Recording, Refusal, Reply, ResourceType
 
 
 def record(
-    db: sqlite3.Connection, directory: Directory, days: Days, recording: Recording
-) -> Receipt:
-    """Record an organization's replies; what contradicts an earlier record is refused."""
-    org = directory.organization(db, recording.org)
-    accepted, refused = 0, list[Refusal]()
-    for start, replies in _without_repeats(recording.replies):
+    db: sqlite3.Connection, directory: Directory, days: Days, recordings: Sequence[Recording]
+) -> list[Receipt]:
+    """Record replies; what contradicts an earlier record is refused.
+
+    What several recordings have for one organization is written together, which costs little more
+    than one of them.
+    """
+    numbers_of = defaultdict[str, list[int]](list)
+    for number, recording in enumerate(recordings):
+        numbers_of[recording.org].append(number)
+    receipts: dict[int, Receipt] = {}
+    for name, numbers in numbers_of.items():
+        org = directory.organization(db, name)
+        together = [recordings[number] for number in numbers]
+        written = _record_together(db, directory, days, org, together)
+        receipts.update(zip(numbers, written, strict=True))
+    return [receipts[number] for number in range(len(recordings))]
+
+
+class _Sent(NamedTuple):
+    """A reply, the number of its recording, and its place there."""
+
+    number: int
+    place: int
+    reply: Reply
+
+
+def _record_together(
+    db: sqlite3.Connection,
+    directory: Directory,
+    days: Days,
+    org: int,
+    recordings: Sequence[Recording],
+) -> list[Receipt]:
+    accepted, refused = [0] * len(recordings), [list[Refusal]() for _ in recordings]
+    for run in _without_repeats(
+        _Sent(number, place, reply)
+        for number, recording in enumerate(recordings)
+        for place, reply in enumerate(recording.replies)
+    ):
         # In the order of their times, so that the replies of every row come in it too.
-        in_order = sorted(enumerate(replies, start), key=lambda one: one[1].replied_at)
-        batch = _Batch(db, directory, days, org, [reply for _, reply in in_order])
-        for index, reply in in_order:
+        run.sort(key=lambda sent: sent.reply.replied_at)
+        batch = _Batch(db, directory, days, org, [sent.reply for sent in run])
+        for number, place, reply in run:
             if message := batch.add(reply):
-                refused.append(Refusal(index, reply.reply_id, message))
-        accepted += batch.write()
-    refused.sort(key=lambda refusal: refusal.index)
-    if len(refused) < len(recording.replies):
-        directory.note_reportable(db, org, recording.reports)
-        for resource_type, names in recording.names.items():
-            directory.resources(db, org, resource_type).give_names(names)
-    if recording.handed_off:
-        bring_handoffs(db, org, recording.handed_off)
-    return Receipt(accepted, len(recording.replies) - len(refused) - accepted, refused)
+                refused[number].append(Refusal(place, reply.reply_id, message))
+        taken = batch.write()
+        for number, _, reply in run:
+            accepted[number] += reply.reply_id in taken
+    receipts = []
+    for recording, count, those in zip(recordings, accepted, refused, strict=True):
+        those.sort(key=lambda refusal: refusal.index)
+        if len(those) < len(recording.replies):
+            directory.note_reportable(db, org, recording.reports)
+            for resource_type, names in recording.names.items():
+                directory.resources(db, org, resource_type).give_names(names)
+        if recording.handed_off:
+            bring_handoffs(db, org, recording.handed_off)
+        receipts.append(Receipt(count, len(recording.replies) - len(those) - count, those))
+    return receipts
 
 
-def _without_repeats(replies: Sequence[Reply]) -> Iterator[tuple[int, Sequence[Reply]]]:
-    """The replies in runs that hold each reply once, with the place each run starts at."""
-    start, seen = 0, set[str]()
-    for place, reply in enumerate(replies):
-        if reply.reply_id in seen:
-            yield start, replies[start:place]
-            start, seen = place, set()
-        seen.add(reply.reply_id)
-    yield start, replies[start:]
+def _without_repeats(replies: Iterable[_Sent]) -> Iterator[list[_Sent]]:
+    """The replies in runs that hold each reply once, as they follow one another."""
+    run: dict[str, _Sent] = {}
+    for sent in replies:
+        if sent.reply.reply_id in run:
+            yield list(run.values())
+            run = {}
+        run[sent.reply.reply_id] = sent
+    yield list(run.values())
 
 
 _Names = defaultdict[str, list[int]]
@@ -99,6 +138,7 @@ class _Batch:
         )
         self._next_reply = next_id(db, "reply", org)
         self._new_replies: list[tuple[int, int, str, int, int]] = []
+        self._again: dict[str, int] = {}
         self._tickets: list[tuple[object, ...]] = []
         self._messages: list[tuple[object, ...]] = []
         self._used = defaultdict[Place, _Used](_Used.nothing)
@@ -121,6 +161,7 @@ class _Batch:
                     f"{session_id!r} at {_show(recorded_at)}; "
                     "its first record fixes a reply's conversation and time"
                 )
+            self._again[reply.reply_id] = key & ORDINAL_MASK
             self._usages.known_replies.add(key & ORDINAL_MASK)
             self._usages.known_conversations.add(conversation & ORDINAL_MASK)
         if reply.ticket_number is not None:
@@ -156,8 +197,8 @@ class _Batch:
             for action, made in calls.items():
                 self._calls[action][ordinal] = frozenset(made)
 
-    def write(self) -> int:
-        """Write what was taken in; how many replies brought something new."""
+    def write(self) -> set[str]:
+        """Write what was taken in; the ids of the replies that brought something new."""
         self._db.executemany(_SET_TICKET, self._tickets)
         self._db.executemany(_SET_MESSAGE, self._messages)
         self._usages.known_conversations |= self._conversations.found
@@ -170,7 +211,8 @@ class _Batch:
             self._org,
             [(conversation & ORDINAL_MASK, at) for *_, conversation, at in self._new_replies],
         )
-        return len(self._new_replies) + changed.intersection_cardinality(self._usages.known_replies)
+        taken = {reply_id for _, _, reply_id, _, _ in self._new_replies}
+        return taken.union(name for name, reply in self._again.items() if reply in changed)
 
     def _resolve_names(self) -> None:
         """Group by ids what is grouped by names: a batch has far fewer resources than usages."""
