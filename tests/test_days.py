@@ -17,8 +17,8 @@ from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
 from applyrate.store.sqlite.recording import record as write_replies
-from applyrate.store.sqlite.rows import APPLIED, to_micros
 from applyrate.store.sqlite.rows import DAY as DAY_MICROS
+from applyrate.store.sqlite.rows import to_micros
 from applyrate.usage import Applied, Available, Recording, Reply, ResourceType, Window
 from tests.contract.suite import StoreContract
 
@@ -127,13 +127,13 @@ def test_a_question_that_began_before_a_commit_does_not_see_it(tmp_path: Path) -
             with database.writing() as db:
                 days.advance(db)
                 one = Recording("acme", [reply(99, DAY + timedelta(hours=20))])
-                write_replies(db, Directory(), days, one)
+                write_replies(db, Directory(), days, [one])
             with database.reading() as db:
                 (resource,) = db.execute("SELECT id FROM resource").fetchone()
                 after = days.at(db).read([resource], day, day)[resource]
-        assert [row.usage_count for row in after[day].rows[APPLIED]] == [4]
+        assert [row.usage_count for row in after[day].applied] == [4]
         before = at_first.read([resource], day, day)[resource]
-        assert [row.usage_count for row in before[day].rows[APPLIED]] == [3]
+        assert [row.usage_count for row in before[day].applied] == [3]
 
 
 def test_answers_given_while_replies_are_recorded_are_of_their_moment(

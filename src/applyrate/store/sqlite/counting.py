@@ -142,7 +142,7 @@ class Counter:
             row
             for day, of_day in days.items()
             if day not in self._cut_days
-            for row in of_day.rows[kind]
+            for row in of_day.rows(kind)
         ]
         for day in self._cut_days & days.keys():
             inside += self._cut(resource, kind, day, days[day])
@@ -160,7 +160,7 @@ class Counter:
     def _cut(self, resource: int, kind: int, day: int, rows: Day) -> Iterator[Row | _CutRow]:
         """What lies inside the window of a day that it covers only in part."""
         start, end = self._span
-        for row in rows.rows[kind]:
+        for row in rows.rows(kind):
             if row.first_at >= start and row.last_at < end:
                 yield row
                 continue
@@ -185,7 +185,7 @@ class Counter:
             return self.edges.pick(day, replies)
         timeline = None
         if kind == APPLIED:  # what was applied was mostly available
-            known = next((r.timeline for r in rows.rows[AVAILABLE] if r.block == row.block), None)
+            known = next((r.timeline for r in rows.rows(AVAILABLE) if r.block == row.block), None)
             timeline = choose(known, replies) if known else None
         timeline = timeline or self.edges.look_up(replies)
         self._days.keep_timeline(resource, day, row, timeline)

@@ -18,6 +18,7 @@ from msgspec import Struct
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.rows import APPLIED
 
 if TYPE_CHECKING:
     from array import array
@@ -56,14 +57,21 @@ class Row(Struct, gc=False):  # many are kept, and none is part of a circle
 
 
 class Day(Struct, gc=False):
-    """The rows of a resource on one day by kind, as they are since a version of the usages.
+    """The rows of a resource on one day, as they are since a version of the usages.
 
     ``bytes`` is what it takes in memory, about.
     """
 
     version: int
-    rows: tuple[list[Row], list[Row]]
+    available: tuple[
+        Row, ...
+    ] = ()  # the collector need not walk a tuple of rows, as it would lists
+    applied: tuple[Row, ...] = ()
     bytes: int = _DAY_BYTES
+
+    def rows(self, kind: int) -> tuple[Row, ...]:
+        """The rows of one kind of usage."""
+        return self.applied if kind == APPLIED else self.available
 
 
 class Days:
@@ -137,7 +145,7 @@ class Days:
             row.timeline = timeline
             known = self._resources.get(resource)
             kept = known.days.get(day) if known else None
-            if known and kept and any(one is row for rows in kept.rows for one in rows):
+            if known and kept and any(one is row for one in kept.available + kept.applied):
                 more = _REPLY_BYTES * len(timeline.times)
                 kept.bytes += more
                 self._spend(known, more)
@@ -190,11 +198,15 @@ class DaysAt(NamedTuple):
         ):
             days = read[resource]
             if day not in days:
-                days[day] = Day(self.version, ([], []))
+                days[day] = Day(self.version)
             known = days[day]
-            known.rows[kind].append(Row(block, usage_count, first_at, last_at, unpack(packed)))
+            row = (Row(block, usage_count, first_at, last_at, unpack(packed)),)
+            if kind == APPLIED:
+                known.applied += row
+            else:
+                known.available += row
             known.bytes += _ROW_BYTES + 2 * len(packed)
-        nothing = Day(self.version, ([], []))
+        nothing = Day(self.version)
         for days in read.values():
             for day in missing:
                 days.setdefault(day, nothing)

@@ -48,7 +48,7 @@ def conversations_of(days_at: DaysAt, resource: int, kind: int, tally: Tally) ->
         return BitMap()
     days = days_at.read([resource], tally.first_at // DAY, tally.last_at // DAY)[resource]
     return BitMap.union(
-        BitMap(), *(row.conversations for day in days.values() for row in day.rows[kind])
+        BitMap(), *(row.conversations for day in days.values() for row in day.rows(kind))
     )
 
 

@@ -88,7 +88,7 @@ class _Rows:
         first, last = span.start // DAY, (span.end - 1) // DAY
         self._read = days.at(db).read([resource], first, last)[resource]
         usage_count = sum(
-            row.usage_count for day in self._read.values() for rows in day.rows for row in rows
+            row.usage_count for day in self._read.values() for row in day.available + day.applied
         )
         self._keeps_times = usage_count <= _MOST_KEPT
 
@@ -97,7 +97,7 @@ class _Rows:
         for number, read in self._read.items():
             day = _Day(self._db, self._org, number)
             for kind in (AVAILABLE, APPLIED):
-                for row in read.rows[kind]:
+                for row in read.rows(kind):
                     yield _DayRow(day, kind, row)
 
     def timeline(self, one: _DayRow) -> Timeline:
