@@ -355,6 +355,26 @@ class UnusedPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields
     resource_id: str
 
 
+class UnusedTotals(Struct, frozen=True):
+    """How many resources are unused for a reason, and how often they were available in all."""
+
+    resource_count: int
+    available_replies: int
+
+
+class UnusedTable(Struct, frozen=True, kw_only=True):
+    """Some rows of a table of a type's unused resources, and what all of them come to.
+
+    ``totals`` lacks the reasons that hold for none. ``most_available``: how often the most
+    available of all of them was. ``available_replies``: how often any resource of the type was.
+    """
+
+    items: Sequence[UnusedResource]
+    totals: Mapping[UnusedReason, UnusedTotals]
+    most_available: int
+    available_replies: int
+
+
 class ResourceSort(StrEnum):
     """By what a table of resources is ordered.
 

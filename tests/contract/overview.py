@@ -16,6 +16,8 @@ from applyrate.usage import (
     TypeTotals,
     UnusedReason,
     UnusedResource,
+    UnusedTable,
+    UnusedTotals,
     UsageKind,
     Window,
     utc,
@@ -132,6 +134,29 @@ def _unused(
         available_replies=row.available_replies,
         available_sessions=row.available_sessions,
         last_used_at=until.last_used_at,
+    )
+
+
+def unused_table(
+    oracle: Oracle,
+    org: str,
+    resource_type: ResourceType,
+    window: Window,
+    reason: UnusedReason | None,
+) -> UnusedTable:
+    """The whole table."""
+    every = unused(oracle, org, resource_type, window)
+    return UnusedTable(
+        items=[row for row in every if reason in (None, row.reason)],
+        totals={
+            why: UnusedTotals(len(those), sum(row.available_replies for row in those))
+            for why in UnusedReason
+            if (those := [row for row in every if row.reason is why])
+        },
+        most_available=max((row.available_replies for row in every), default=0),
+        available_replies=sum(
+            row.available_replies for row in rows(oracle, org, resource_type, window)
+        ),
     )
 
 

@@ -264,9 +264,12 @@ class OverviewContract:
             for window in windows:
                 unused = overview.unused(oracle, *of_type, window)
                 assert store.unused(*of_type, window, limit=50).items == unused
+                for reason in (None, *UnusedReason):
+                    table = overview.unused_table(oracle, *of_type, window, reason)
+                    assert store.unused_table(*of_type, window, reason=reason, limit=50) == table
                 totals = overview.type_totals(oracle, *of_type, window)
                 assert store.type_totals(*of_type, window) == totals
                 for sort, descending in product(ResourceSort, (True, False)):
                     order: Any = {"descending": descending, "search": ""}
-                    table = store.ranked(*of_type, window, sort=sort, **order, limit=50)
-                    assert table == overview.ranked(oracle, *of_type, window, sort, **order)
+                    ranked = store.ranked(*of_type, window, sort=sort, **order, limit=50)
+                    assert ranked == overview.ranked(oracle, *of_type, window, sort, **order)

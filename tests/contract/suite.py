@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from applyrate.store import Store
 from applyrate.usage import (
@@ -30,6 +32,7 @@ from applyrate.usage import (
     Reply,
     ResourceSort,
     ResourceType,
+    UnusedReason,
     UsageKind,
     Window,
 )
@@ -153,6 +156,15 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.type_timeline(*of_type, bounds) == timeline
             listed = all_pages(partial(self.store.unused, *of_type, window), limit)
             assert listed == overview.unused(self.oracle, *of_type, window)
+
+    @rule(org=orgs, window=windows, limit=st.integers(1, 4), offset=st.integers(0, 3))
+    def ask_for_dead_weight(self, org: str, window: Window, limit: int, offset: int) -> None:
+        for question in product([org], ResourceType, [window]):
+            for reason in (None, *UnusedReason):
+                told = self.store.unused_table(*question, reason=reason, limit=limit, offset=offset)
+                table = overview.unused_table(self.oracle, *question, reason)
+                items = table.items[offset : offset + limit]
+                assert told == replace(table, items=items)
 
     @rule(
         org=orgs,

@@ -27,7 +27,9 @@ from applyrate.usage import (
     TypeBucket,
     TypeTotals,
     UnusedPosition,
+    UnusedReason,
     UnusedResource,
+    UnusedTable,
     UsageKind,
     UsageRow,
     UsageSummary,
@@ -159,6 +161,19 @@ class Store(Protocol):
         after: UnusedPosition | None = None,
     ) -> Page[UnusedResource, UnusedPosition]:
         """The resources without an application in the window, the most available first."""
+        ...
+
+    def unused_table(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        reason: UnusedReason | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> UnusedTable:
+        """Some of the same resources, of one reason or of all, and what all of them come to."""
         ...
 
     def outcomes(

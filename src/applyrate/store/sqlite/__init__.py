@@ -21,6 +21,7 @@ from applyrate.store.sqlite.catalogue import find_catalogued, set_catalogue
 from applyrate.store.sqlite.changes import read_changes
 from applyrate.store.sqlite.checking import check
 from applyrate.store.sqlite.columns import Columns
+from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.conversation_usage import read_conversation
 from applyrate.store.sqlite.conversations import set_conversations
 from applyrate.store.sqlite.counting import count_resource
@@ -37,7 +38,7 @@ from applyrate.store.sqlite.signals import applied_signal
 from applyrate.store.sqlite.timelines import count_spans
 from applyrate.store.sqlite.totals import count_type
 from applyrate.store.sqlite.type_timelines import type_timeline
-from applyrate.store.sqlite.unused import list_unused
+from applyrate.store.sqlite.unused import list_unused, tabulate_unused
 from applyrate.store.sqlite.used_window import find_used_window
 from applyrate.usage import (
     CataloguedResource,
@@ -60,7 +61,9 @@ from applyrate.usage import (
     TypeBucket,
     TypeTotals,
     UnusedPosition,
+    UnusedReason,
     UnusedResource,
+    UnusedTable,
     UsageKind,
     UsageRow,
     UsageSummary,
@@ -71,16 +74,19 @@ from applyrate.usage import (
 class SQLiteStore:
     """The Store protocol on one file, which several processes may open at the same time."""
 
-    def __init__(self, path: Path, *, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
+    def __init__(self, path: Path, *, max_kept_bytes: int = 2 * MAX_KEPT_BYTES) -> None:
         self._database = Database(path)
         self._directory = Directory()
-        self._days = Days(max_kept_bytes)
-        self._columns = Columns(max_kept_bytes)
+        self._days = Days(max_kept_bytes // 2)
+        self._columns = Columns(max_kept_bytes // 4)
+        self._conversation_columns = ConversationColumns(max_kept_bytes // 4)
 
     @property
     def kept_bytes(self) -> int:
         """What the decoded days and the columns that are kept in memory take, about."""
-        return self._days.kept_bytes + self._columns.kept_bytes
+        return (
+            self._days.kept_bytes + self._columns.kept_bytes + self._conversation_columns.kept_bytes
+        )
 
     def record(self, recordings: Sequence[Recording]) -> list[Receipt]:
         try:
@@ -183,6 +189,7 @@ class SQLiteStore:
                 db,
                 self._days,
                 self._columns,
+                self._conversation_columns,
                 org,
                 resource_type,
                 window,
@@ -205,6 +212,29 @@ class SQLiteStore:
         with self._database.reading() as db:
             return list_unused(
                 db, self._days, self._columns, org, resource_type, window, limit, after
+            )
+
+    def unused_table(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        window: Window,
+        *,
+        reason: UnusedReason | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> UnusedTable:
+        with self._database.reading() as db:
+            return tabulate_unused(
+                db,
+                self._days,
+                self._columns,
+                org,
+                resource_type,
+                window,
+                reason=reason,
+                limit=limit,
+                offset=offset,
             )
 
     def set_catalogue(self, org: str, entries: Sequence[CatalogueEntry]) -> None:

@@ -1,43 +1,45 @@
 """Columns: how often each resource of a type was used on a day, for questions about all of them.
 
 Asked one by one, thousands of resources would read every row of a window. Here a day of a type is
-one long number: its digits of 32 bits are the counts of the resources, in the order of their ids,
+one long number: its digits of 16 bits are the counts of the resources, in the order of their ids,
 so that adding up two days is one addition. Read once, a column stays in memory. It holds as long as
 the version of the day (``type_day``) is the one that it was read at, whoever writes to the file.
 """
 
 import sqlite3
 import sys
-import threading
 from array import array
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 from typing import NamedTuple
 
 import msgspec
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.edges import Span
+from applyrate.store.sqlite.kept import Kept
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import ORDINAL_BITS, resource_range
 from applyrate.usage import ResourceType
 
-MAX_KEPT_BYTES = 48 * 1024 * 1024
-"""What the columns that a process keeps take, about."""
-
-_DIGIT_BITS = 32
+_DIGIT_BITS = 16
 _DIGIT_BYTES = _DIGIT_BITS // 8
-_COLUMN_BYTES = 400
+_LARGEST = (1 << _DIGIT_BITS) - 1
+_COLUMN_BYTES = 600
 
 
 class Column(NamedTuple):
     """The counts of all resources of a type on a day, or a part of it.
 
-    ``highest`` is the highest of them, ``usage_count`` their sum, the times (microseconds) are of
-    the first and the last usage.
+    A resource is known by its number among those of the type. ``used`` has those with a usage. A
+    digit of ``counts`` ends at 65,535; ``beyond`` is what a few resources have above that.
+    ``highest`` is the highest digit, ``usage_count`` the sum of all counts; the times, in
+    microseconds, are of the first and the last usage.
     """
 
     counts: int
+    beyond: Mapping[int, int]
+    used: BitMap
     highest: int
     usage_count: int
     first_at: int
@@ -57,36 +59,21 @@ class ColumnKey(NamedTuple):
 class Columns:
     """The columns of one file, shared by all threads of a process."""
 
-    def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._columns: OrderedDict[ColumnKey, tuple[int, Column]] = OrderedDict()
-        self.kept_bytes = 0
+    def __init__(self, max_bytes: int) -> None:
+        self._kept: Kept[Column] = Kept(max_bytes)
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the columns that are kept take, about."""
+        return self._kept.bytes
 
     def read(self, db: sqlite3.Connection, key: ColumnKey, version: int) -> Column:
         """A column as it is in a read transaction, where its day has that version."""
-        with self._lock:
-            kept = self._columns.get(key)
-            if kept and kept[0] == version:
-                self._columns.move_to_end(key)
-                return kept[1]
-        column = _read_day(db, key) if key.part is None else _read_part(db, key, key.part)
-        self._keep(key, version, column)
+        column = self._kept.find(key, version)
+        if column is None:
+            column = _read_day(db, key) if key.part is None else _read_part(db, key, key.part)
+            self._kept.keep(key, version, column, size_of(column))
         return column
-
-    def _keep(self, key: ColumnKey, version: int, column: Column) -> None:
-        with self._lock:
-            kept = self._columns.get(key)
-            if kept and kept[0] > version:
-                return  # a reader of an older moment must not take the place of a newer one
-            if kept:
-                self.kept_bytes -= _size(kept[1])
-            self._columns[key] = version, column
-            self._columns.move_to_end(key)
-            self.kept_bytes += _size(column)
-            while self.kept_bytes > self._max_bytes:
-                _, (_, longest_unasked) = self._columns.popitem(last=False)
-                self.kept_bytes -= _size(longest_unasked)
 
 
 def add_up(columns: Iterable[Column], size: int) -> list[int]:
@@ -94,33 +81,42 @@ def add_up(columns: Iterable[Column], size: int) -> list[int]:
     sums = [0] * size
     counts = highest = 0
     for column in columns:
-        if highest + column.highest >> _DIGIT_BITS:  # a digit might carry into the next one
-            sums = [a + b for a, b in zip(sums, _digits(counts, size), strict=True)]
+        if highest + column.highest > _LARGEST:  # a digit might carry into the next one
+            sums = list(map(add, sums, _digits(counts, size)))
             counts = highest = 0
         counts += column.counts
         highest += column.highest
-    if any(sums):
-        return [a + b for a, b in zip(sums, _digits(counts, size), strict=True)]
-    return _digits(counts, size).tolist()
+        for number, more in column.beyond.items():
+            sums[number] += more
+    return list(map(add, sums, _digits(counts, size)))
 
 
-def _size(column: Column) -> int:
-    return _COLUMN_BYTES + sys.getsizeof(column.counts)
+def size_of(column: Column) -> int:
+    """About how many bytes a column takes."""
+    numbers = min(2 * len(column.used), column.used.max() >> 3) if column.used else 0
+    return _COLUMN_BYTES + sys.getsizeof(column.counts) + numbers + 150 * len(column.beyond)
 
 
 def _digits(counts: int, size: int) -> "array[int]":
-    digits = array("I")
+    digits = array("H")
     digits.frombytes(counts.to_bytes(size * _DIGIT_BYTES, "little"))
     return digits
 
 
-def make_column(numbers: list[int], usage_counts: list[int], first_at: int, last_at: int) -> Column:
+def make_column(
+    numbers: Sequence[int], usage_counts: Sequence[int], first_at: int, last_at: int
+) -> Column:
     """A column of the counts of resources, of which one may come several times."""
-    digits = array("I", bytes(_DIGIT_BYTES * (max(numbers, default=0) + 1)))
+    sums = [0] * (max(numbers, default=0) + 1)
     for number, count in zip(numbers, usage_counts, strict=True):
-        digits[number] += count
-    counts = int.from_bytes(digits.tobytes(), "little")
-    return Column(counts, max(digits), sum(usage_counts), first_at, last_at)
+        sums[number] += count
+    used = BitMap(number for number, count in enumerate(sums) if count)
+    beyond = {}
+    if max(sums) > _LARGEST:
+        beyond = {number: sums[number] - _LARGEST for number in used if sums[number] > _LARGEST}
+        sums = [min(count, _LARGEST) for count in sums]
+    counts = int.from_bytes(array("H", sums).tobytes(), "little")
+    return Column(counts, beyond, used, max(sums), sum(usage_counts), first_at, last_at)
 
 
 def _read_day(db: sqlite3.Connection, key: ColumnKey) -> Column:
@@ -128,14 +124,14 @@ def _read_day(db: sqlite3.Connection, key: ColumnKey) -> Column:
     numbers, usage_counts, first_at, last_at = db.execute(
         _DAY, (key.day, key.kind, *ids)
     ).fetchone()
-    return make_column(_numbers(numbers), _numbers(usage_counts), first_at or 0, last_at or 0)
+    return make_column(to_numbers(numbers), to_numbers(usage_counts), first_at or 0, last_at or 0)
 
 
 def _read_part(db: sqlite3.Connection, key: ColumnKey, part: Span) -> Column:
     """Of rows that lie inside as a whole the counts are known, of others the replies are asked."""
     ids = resource_range(key.org, key.resource_type)
     (text,) = db.execute(_REPLIES, (key.org, *part)).fetchone()
-    inside = BitMap(_numbers(text))
+    inside = BitMap(to_numbers(text))
     numbers, usage_counts = list[int](), list[int]()
     for number, usage_count, packed in db.execute(_PART, (key.day, key.kind, *ids, *part)):
         count = usage_count
@@ -143,20 +139,20 @@ def _read_part(db: sqlite3.Connection, key: ColumnKey, part: Span) -> Column:
             replies = unpack(packed)
             count = replies.intersection_cardinality(inside)
             if count and usage_count > len(replies):
-                count += _more_calls(db, key.org, ids[0] + number, replies & inside)
+                count += more_calls(db, key.org, ids[0] + number, replies & inside)
         numbers.append(number)
         usage_counts.append(count)
     return make_column(numbers, usage_counts, *part)
 
 
-def _more_calls(db: sqlite3.Connection, org: int, action: int, replies: BitMap) -> int:
+def more_calls(db: sqlite3.Connection, org: int, action: int, replies: BitMap) -> int:
     """The invocations of an action in those replies, beyond one for each."""
     of_org = org << ORDINAL_BITS
     rows = db.execute(_MORE_CALLS, (action, of_org | replies.min(), of_org | replies.max()))
     return sum(more for reply, more in rows if reply ^ of_org in replies)
 
 
-def _numbers(text: str | None) -> list[int]:
+def to_numbers(text: str | None) -> list[int]:
     """Numbers out of a text, which is thrice as fast as reading rows."""
     return msgspec.json.decode(f"[{text or ''}]", type=list[int])
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.columns import to_numbers
 from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.packing import pack, unpack
 from applyrate.store.sqlite.rows import BLOCK_BITS, DAY
@@ -38,10 +39,29 @@ def conversations_inside(db: sqlite3.Connection, org: int, span: Span) -> BitMap
     return BitMap.union(*bitmaps)
 
 
+def returning_conversations(db: sqlite3.Connection, org: int, first: int, last: int) -> BitMap:
+    """The conversations (ordinals) with replies on more than one of some days.
+
+    The days before the first and after the last of them are looked at, too: so what is asked of a
+    day is mostly the same in the next window.
+    """
+    seen, returning = BitMap(), BitMap()
+    for (packed,) in db.execute(_READ_DAYS, (org, first - _AROUND, last + _AROUND)):
+        of_day = unpack(packed)
+        returning |= seen & of_day
+        seen |= of_day
+    return returning
+
+
+_AROUND = 30
+"""Days. Few conversations go on for longer."""
+
+
 def _replied_inside(db: sqlite3.Connection, org: int, span: Span) -> BitMap:
     if span.start >= span.end:
         return BitMap()
-    return BitMap([conversation for (conversation,) in db.execute(_READ_REPLIES, (org, *span))])
+    (text,) = db.execute(_READ_REPLIES, (org, *span)).fetchone()
+    return BitMap(to_numbers(text))
 
 
 _READ = "SELECT conversations FROM conversation_day WHERE org = ? AND day = ? AND block = ?"
@@ -52,6 +72,6 @@ _READ_DAYS = """
 SELECT conversations FROM conversation_day WHERE org = ? AND day BETWEEN ? AND ?
 """
 _READ_REPLIES = """
-SELECT conversation & 0xFFFFFFFF FROM reply INDEXED BY reply_time
+SELECT group_concat(conversation & 0xFFFFFFFF) FROM reply INDEXED BY reply_time
 WHERE org = ? AND replied_at >= ? AND replied_at < ?
 """

@@ -1,72 +1,64 @@
 """Handoff shares: of the conversations that applied a resource, how many were handed off.
 
 Asked of all resources of a type. A conversation counts once for a resource, however many days of
-the window it has replies on, so inside a window the days' bitmaps are united.
+the window it has replies on: what its days add up to is too much by those that came back.
 """
 
 import sqlite3
-from collections import defaultdict
+from collections.abc import Mapping
 
-from pyroaring import BitMap
-
+from applyrate.store.sqlite.columns import ColumnKey, add_up, to_numbers
+from applyrate.store.sqlite.conversation_columns import ConversationColumns
+from applyrate.store.sqlite.conversation_days import returning_conversations
 from applyrate.store.sqlite.handoffs import handed_off
-from applyrate.store.sqlite.packing import unpack
-from applyrate.store.sqlite.rows import APPLIED
+from applyrate.store.sqlite.rows import APPLIED, DAY, ORDINAL_BITS, ORDINAL_MASK
 from applyrate.store.sqlite.type_counting import TypeCounter
 
 
-def handoff_shares(db: sqlite3.Connection, org: int, of_type: TypeCounter) -> dict[int, float]:
-    """The share of each resource that was applied inside the window."""
-    shares, cut = dict[int, float](), False
-    for resource, count, handoff_count, first_at, last_at in db.execute(
-        _TOTALS, (APPLIED, *of_type.ids, *of_type.span)
-    ):
-        if of_type.covers(first_at, last_at):
-            shares[resource] = handoff_count / count
-        else:
-            cut = True
-    if cut:
-        handoffs = handed_off(db, org)
-        for resource, bitmaps in _conversations(db, org, of_type).items():
-            if resource not in shares:
-                together = BitMap.union(*bitmaps)
-                shares[resource] = together.intersection_cardinality(handoffs) / len(together)
-    return shares
+def handoff_shares(
+    db: sqlite3.Connection, columns: ConversationColumns, of_type: TypeCounter
+) -> Mapping[int, float]:
+    """The share of each resource that was applied inside the window, by its number."""
+    if of_type.is_all_time(APPLIED):
+        counts, handoff_counts, numbers = map(
+            to_numbers, db.execute(_TOTALS, (APPLIED, *of_type.ids)).fetchone()
+        )
+        rows = zip(numbers, handoff_counts, counts, strict=True)
+    else:
+        counts, handoff_counts = _count(db, columns, of_type)
+        rows = zip(range(len(counts)), handoff_counts, counts, strict=True)
+    return {number: handoffs / count for number, handoffs, count in rows if count}
 
 
-def _conversations(
-    db: sqlite3.Connection, org: int, of_type: TypeCounter
-) -> dict[int, list[BitMap]]:
-    """The conversations that applied each resource inside the window, in parts."""
-    found: defaultdict[int, list[BitMap]] = defaultdict(list)
-    for day in of_type.type_days(APPLIED):
-        conversation_of: dict[int, int] | None = None
-        for resource, conversations, replies in db.execute(
-            _ROWS, (day, APPLIED, *of_type.ids, *of_type.span)
-        ):
-            if replies is None:
-                found[resource].append(unpack(conversations))
-                continue
-            if conversation_of is None:
-                part = of_type.part(day)
-                conversation_of = dict(db.execute(_REPLIES, (org, *part)).fetchall())
-            inside = [conversation_of[one] for one in unpack(replies) if one in conversation_of]
-            if inside:
-                found[resource].append(BitMap(inside))
-    return found
+def _count(
+    db: sqlite3.Connection, columns: ConversationColumns, of_type: TypeCounter
+) -> tuple[list[int], list[int]]:
+    """The conversations that applied each resource, and how many of them were handed off."""
+    days = of_type.type_days(APPLIED)
+    first, last = min(days, default=0), max(days, default=0)
+    handoffs = handed_off(db, of_type.org)
+    returning = returning_conversations(db, of_type.org, first, last)
+    read = []
+    for day, type_day in days.items():
+        part = of_type.part(day)
+        is_whole = part == (day * DAY, (day + 1) * DAY)
+        key = ColumnKey(
+            of_type.org, of_type.resource_type, APPLIED, day, None if is_whole else part
+        )
+        read.append(columns.read(db, key, type_day.version, handoffs, returning))
+    counts = add_up((column.counts for column in read), of_type.resource_count)
+    handoff_counts = add_up((column.handoff_counts for column in read), of_type.resource_count)
+    seen = set[int]()
+    for column in read:
+        for pair in seen.intersection(column.pairs):
+            number = pair >> ORDINAL_BITS
+            counts[number] -= 1
+            handoff_counts[number] -= pair & ORDINAL_MASK in handoffs
+        seen.update(column.pairs)
+    return counts, handoff_counts
 
 
 _TOTALS = """
-SELECT resource, conversation_count, handoff_count, first_at, last_at FROM usage_total
-WHERE kind = ?1 AND resource BETWEEN ?2 AND ?3 AND first_at < ?5 AND last_at >= ?4
-"""
-# The replies are read only of a day that the window covers in part.
-_ROWS = """
-SELECT resource, conversations, CASE WHEN first_at < ?5 OR last_at >= ?6 THEN replies END
-FROM usage_day
-WHERE day = ?1 AND kind = ?2 AND resource BETWEEN ?3 AND ?4 AND first_at < ?6 AND last_at >= ?5
-"""
-_REPLIES = """
-SELECT id & 0xFFFFFFFF, conversation & 0xFFFFFFFF FROM reply INDEXED BY reply_time
-WHERE org = ? AND replied_at >= ? AND replied_at < ?
+SELECT group_concat(conversation_count), group_concat(handoff_count), group_concat(resource - ?2)
+FROM usage_total WHERE kind = ?1 AND resource BETWEEN ?2 AND ?3
 """

@@ -1,54 +1,106 @@
-"""Last use: when resources were last applied inside a window, read backwards in time.
-
-The stored sums mostly know it: the last application of all time lies inside the window, or the
-first one after it. What they cannot know is read from the days, backwards, as far as it is asked.
-"""
+"""Last use: when resources were last applied inside a window, read from its days backwards."""
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterator
 
+import msgspec
+from pyroaring import BitMap
+
+from applyrate.store.sqlite.columns import to_numbers
 from applyrate.store.sqlite.edges import Edges, Span
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import DAY
 
+_FEW = 200
+"""So many rows of a day are looked up one by one, rather than all of a type's read."""
+
 
 def last_applied(
-    db: sqlite3.Connection, edges: Edges, ids: tuple[int, int], span: Span
+    db: sqlite3.Connection,
+    edges: Edges,
+    ids: tuple[int, int],
+    span: Span,
+    wanted: BitMap | None = None,
 ) -> Iterator[dict[int, int]]:
     """When each resource was last applied inside the window, day by day, backwards.
 
-    It goes back no further than it is asked: a page is mostly full after a day or two.
+    Of those from one id to another, or of those of them whose numbers (counted from the first id)
+    are wanted. It goes back no further than it is asked: a page is mostly full after a day or two.
     """
-    known: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    unknown, first_day = set[int](), span.end // DAY
-    for resource, first_at, last_at in db.execute(_APPLIED, (*ids, *span)):
-        if last_at < span.end:
-            known[last_at // DAY][resource] = last_at
-        else:
-            unknown.add(resource)
-            first_day = min(first_day, max(first_at, span.start) // DAY)
-    last_day = (span.end - 1) // DAY
-    days = known.keys() if not unknown else known.keys() | set(range(first_day, last_day + 1))
-    for day in sorted(days, reverse=True):
-        found = known[day]
-        if unknown:
-            for resource, last_at, replies in db.execute(_ON_DAY, (day, *ids, *span)):
-                if resource not in unknown:
-                    continue
-                inside = last_at if replies is None else edges.last_at(day, unpack(replies))
-                if inside is not None:
-                    found[resource] = max(inside, found.get(resource, inside))
-            unknown.difference_update(found)
-        yield found
+    numbers, first_at, last_at = db.execute(_APPLIED, (*ids, *span)).fetchone()
+    remaining = BitMap(to_numbers(numbers))
+    if wanted is not None:
+        remaining &= wanted
+    if not remaining:
+        return
+    first, last = max(first_at, span.start) // DAY, min(last_at, span.end - 1) // DAY
+    for day in range(last, first - 1, -1):
+        found = applied_on_day(db, edges, ids, span, day, remaining)
+        if found:
+            remaining -= BitMap(resource - ids[0] for resource in found)
+            yield found
+            if not remaining:
+                return
+
+
+def applied_on_day(
+    db: sqlite3.Connection,
+    edges: Edges,
+    ids: tuple[int, int],
+    span: Span,
+    day: int,
+    wanted: BitMap,
+) -> dict[int, int]:
+    """When each of the wanted resources was last applied on a day, inside the window."""
+    start, end = span
+    if day * DAY < start or (day + 1) * DAY > end:
+        return _applied_on_part(db, edges, ids, span, day, wanted)
+    if len(wanted) <= _FEW:
+        asked = msgspec.json.encode(list(wanted)).decode()
+        columns = db.execute(_SOME_ON_DAY, (day, ids[0], asked)).fetchone()
+    else:
+        columns = db.execute(_ON_DAY, (day, *ids)).fetchone()
+    first, found = ids[0], dict[int, int]()
+    for number, at in zip(*map(to_numbers, columns), strict=True):
+        if number in wanted:
+            resource = first + number
+            found[resource] = max(at, found.get(resource, at))
+    return found
+
+
+def _applied_on_part(
+    db: sqlite3.Connection,
+    edges: Edges,
+    ids: tuple[int, int],
+    span: Span,
+    day: int,
+    wanted: BitMap,
+) -> dict[int, int]:
+    found = dict[int, int]()
+    for resource, last_at, replies in db.execute(_ON_PART, (day, *ids, *span)):
+        if resource - ids[0] not in wanted:
+            continue
+        inside = last_at if replies is None else edges.last_at(day, unpack(replies))
+        if inside is not None:
+            found[resource] = max(inside, found.get(resource, inside))
+    return found
 
 
 _APPLIED = """
-SELECT resource, first_at, last_at FROM usage_total
+SELECT group_concat(resource - ?1), min(first_at), max(last_at) FROM usage_total
 WHERE kind = 1 AND resource BETWEEN ?1 AND ?2 AND first_at < ?4 AND last_at >= ?3
 """
-# The replies are read only of a day that the window ends in.
 _ON_DAY = """
+SELECT group_concat(resource - ?2), group_concat(last_at) FROM usage_day
+WHERE day = ?1 AND kind = 1 AND resource BETWEEN ?2 AND ?3
+"""
+_SOME_ON_DAY = """
+SELECT group_concat(wanted.value), group_concat(last_at)
+FROM json_each(?3) AS wanted CROSS JOIN usage_day
+WHERE day = ?1 AND kind = 1 AND resource = ?2 + wanted.value
+"""
+# The replies are read only of a day that the window ends in.
+_ON_PART = """
 SELECT resource, last_at, CASE WHEN last_at >= ?5 THEN replies END FROM usage_day
 WHERE day = ?1 AND kind = 1 AND resource BETWEEN ?2 AND ?3 AND first_at < ?5 AND last_at >= ?4
 """

@@ -6,31 +6,31 @@ What has no value in the column comes last, whichever way the table is turned.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeAlias
+
+import msgspec
+from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import Columns
+from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.counting import Counter, to_span
 from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
 from applyrate.store.sqlite.handoff_shares import handoff_shares
-from applyrate.store.sqlite.last_use import last_applied
+from applyrate.store.sqlite.last_use import applied_on_day, last_applied
 from applyrate.store.sqlite.resource_rows import count_resources
 from applyrate.store.sqlite.rows import APPLIED, AVAILABLE
+from applyrate.store.sqlite.searching import find_matching
 from applyrate.store.sqlite.type_counting import TypeCounter
 from applyrate.usage import RankedResources, ResourceSort, ResourceType, Window
-
-Names: TypeAlias = Mapping[int, tuple[str, str]]
-"""The ids of resources, and the names by which they are shown."""
-
-Value: TypeAlias = int | float | str
 
 
 def rank_resources(
     db: sqlite3.Connection,
     days: Days,
     columns: Columns,
+    conversation_columns: ConversationColumns,
     org: str,
     resource_type: ResourceType,
     window: Window,
@@ -49,73 +49,109 @@ def rank_resources(
     span = to_span(window)
     counter = Counter(db, days, org_id, span)
     of_type = TypeCounter(db, columns, org_id, resource_type, span)
-    names = _matching(db, of_type, search)
+    matching = find_matching(db, of_type.ids, org_id, resource_type, search)
     if sort is ResourceSort.LAST_USED:
-        ordered = _by_last_use(db, counter, of_type, names, descending=descending)
+        by_last_use = _newest_first if descending else _oldest_first
+        ordered = by_last_use(db, counter, of_type, matching)
     else:
-        values = _values(db, org_id, of_type, names, sort)
-        ordered = iter(_by_value(names, values, descending=descending))
-    page = {resource: names[resource][0] for resource in islice(ordered, offset, offset + limit)}
-    return RankedResources(count_resources(db, org_id, counter, page), len(names))
+        ordered = iter(
+            _by_value(db, conversation_columns, of_type, matching, sort, descending=descending)
+        )
+    page = list(islice(ordered, offset, offset + limit))
+    resource_ids = read_resource_ids(db, of_type.ids, page)
+    return RankedResources(count_resources(db, org_id, counter, resource_ids), len(matching))
 
 
-def _matching(db: sqlite3.Connection, of_type: TypeCounter, search: str) -> Names:
-    """The resources with a text in their id or name, in any case."""
-    wanted = search.casefold()
-    return {
-        resource: (resource_id, name)
-        for resource, resource_id, name in db.execute(_NAMES, of_type.ids)
-        if not wanted or wanted in resource_id.casefold() or wanted in name.casefold()
-    }
+def read_resource_ids(
+    db: sqlite3.Connection, ids: tuple[int, int], numbers: Sequence[int]
+) -> dict[int, str]:
+    """The ``resource_id`` of resources by their id, in the order in which their numbers come."""
+    wanted = msgspec.json.encode(numbers).decode()
+    return dict(db.execute(_RESOURCE_IDS, (ids[0], wanted)).fetchall())
 
 
-def _by_last_use(
-    db: sqlite3.Connection,
-    counter: Counter,
-    of_type: TypeCounter,
-    names: Names,
-    *,
-    descending: bool,
+def _newest_first(
+    db: sqlite3.Connection, counter: Counter, of_type: TypeCounter, matching: Sequence[int]
 ) -> Iterator[int]:
     """Those applied by their last time, then those that were available, then the others."""
-    applied = set[int]()
-    by_day: Iterable[dict[int, int]] = last_applied(db, counter.edges, of_type.ids, of_type.span)
-    for on_day in by_day if descending else reversed(list(by_day)):
-        applied.update(on_day)
-        of_day = {resource: names[resource] for resource in on_day if resource in names}
-        yield from _by_value(of_day, on_day, descending=descending)
-    available = of_type.used(AVAILABLE)
-    others = {resource: name for resource, name in names.items() if resource not in applied}
-    yield from _by_value(others, dict.fromkeys(available, 0), descending=descending)
+    wanted, applied = BitMap(matching), BitMap()
+    for on_day in last_applied(db, counter.edges, of_type.ids, of_type.span, wanted):
+        found = _by_time(on_day, of_type, matching, descending=True)
+        applied.update(found)
+        yield from found
+    yield from _not_applied(of_type, matching, applied)
 
 
-def _by_value(names: Names, values: Mapping[int, Value], *, descending: bool) -> list[int]:
-    """The resources by a value, those without one at the end; ties by ``resource_id``."""
-    by_id = sorted(names, key=lambda resource: names[resource][0])
-    valued = [resource for resource in by_id if resource in values]
-    valued.sort(key=values.__getitem__, reverse=descending)
-    return [*valued, *(resource for resource in by_id if resource not in values)]
+def _oldest_first(
+    db: sqlite3.Connection, counter: Counter, of_type: TypeCounter, matching: Sequence[int]
+) -> Iterator[int]:
+    """The same with the oldest of those applied first, which only the whole window tells."""
+    wanted = BitMap(matching)
+    last_used = of_type.last_used(APPLIED)
+    for day, numbers in last_used.items():
+        on_day = applied_on_day(db, counter.edges, of_type.ids, of_type.span, day, numbers & wanted)
+        yield from _by_time(on_day, of_type, matching, descending=False)
+    yield from _not_applied(of_type, matching, BitMap.union(BitMap(), *last_used.values()))
 
 
-def _values(
-    db: sqlite3.Connection, org: int, of_type: TypeCounter, names: Names, sort: ResourceSort
-) -> Mapping[int, Value]:
-    """What the resources are ordered by."""
+def _by_time(
+    on_day: Mapping[int, int], of_type: TypeCounter, matching: Sequence[int], *, descending: bool
+) -> list[int]:
+    first, _ = of_type.ids
+    times = {resource - first: at for resource, at in on_day.items()}
+    found = [number for number in matching if number in times]
+    found.sort(key=times.__getitem__, reverse=descending)
+    return found
+
+
+def _not_applied(of_type: TypeCounter, matching: Sequence[int], applied: BitMap) -> Iterator[int]:
+    available = of_type.used_numbers(AVAILABLE) - applied
+    yield from (number for number in matching if number in available)
+    others = available | applied
+    yield from (number for number in matching if number not in others)
+
+
+def _by_value(
+    db: sqlite3.Connection,
+    conversation_columns: ConversationColumns,
+    of_type: TypeCounter,
+    matching: Sequence[int],
+    sort: ResourceSort,
+    *,
+    descending: bool,
+) -> list[int]:
+    """By a value, those without one at the end; ties by ``resource_id``, as they come."""
     match sort:
         case ResourceSort.NAME:
-            return {resource: name.casefold() for resource, (_, name) in names.items()}
+            names = _read_names(db, of_type.ids)
+            return sorted(matching, key=names.__getitem__, reverse=descending)
+        case ResourceSort.APPLIED | ResourceSort.AVAILABLE:
+            kind = APPLIED if sort is ResourceSort.APPLIED else AVAILABLE
+            counts = of_type.usage_counts(kind)
+            return sorted(matching, key=counts.__getitem__, reverse=descending)
         case ResourceSort.HANDOFF_SHARE:
-            return handoff_shares(db, org, of_type)
-        case ResourceSort.APPLIED:
-            return dict.fromkeys(names, 0) | of_type.usage_counts(APPLIED)
-    available = of_type.usage_counts(AVAILABLE)
-    if sort is ResourceSort.AVAILABLE:
-        return dict.fromkeys(names, 0) | available
-    applied = of_type.usage_counts(APPLIED)
-    return {resource: applied.get(resource, 0) / count for resource, count in available.items()}
+            shares = handoff_shares(db, conversation_columns, of_type)
+        case _:
+            applied, available = of_type.usage_counts(APPLIED), of_type.usage_counts(AVAILABLE)
+            both = enumerate(zip(applied, available, strict=True))
+            shares = {number: used / had for number, (used, had) in both if had}
+    valued = [number for number in matching if number in shares]
+    valued.sort(key=shares.__getitem__, reverse=descending)
+    return [*valued, *(number for number in matching if number not in shares)]
 
 
+def _read_names(db: sqlite3.Connection, ids: tuple[int, int]) -> list[str]:
+    """The names by which resources are shown, without regard to case, by their number."""
+    (names,) = db.execute(_NAMES, ids).fetchone()
+    return [name.casefold() for name in msgspec.json.decode(names, type=list[str])]
+
+
+_RESOURCE_IDS = """
+SELECT resource.id, resource_id FROM json_each(?2) AS wanted CROSS JOIN resource
+WHERE resource.id = ?1 + wanted.value ORDER BY wanted.key
+"""
 _NAMES = """
-SELECT id, resource_id, coalesce(catalogue_name, name, resource_id) FROM resource
-WHERE id BETWEEN ? AND ?
+SELECT json_group_array(coalesce(catalogue_name, name, resource_id)) FROM
+    (SELECT catalogue_name, name, resource_id FROM resource
+     WHERE id BETWEEN ? AND ? ORDER BY id)
 """

@@ -59,6 +59,8 @@ CREATE TABLE resource (
     keep           INTEGER NOT NULL DEFAULT 0,
     UNIQUE (org, type, resource_id)
 );
+-- What is kept on purpose is little, and asked for with everything that is unused.
+CREATE INDEX resource_kept ON resource (id) WHERE keep;
 
 -- The versions of resources that were published, each since when.
 CREATE TABLE published_version (
