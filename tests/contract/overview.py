@@ -160,6 +160,22 @@ def unused_table(
     )
 
 
+def applications(
+    oracle: Oracle,
+    org: str,
+    resource_type: ResourceType,
+    resource_ids: Sequence[str],
+    bounds: Sequence[datetime],
+) -> dict[str, list[int]]:
+    return {
+        resource_id: [
+            oracle.summary(org, resource_type, resource_id, Window(*span)).applied_replies
+            for span in pairwise(bounds)
+        ]
+        for resource_id in resource_ids
+    }
+
+
 def type_totals(
     oracle: Oracle, org: str, resource_type: ResourceType, window: Window
 ) -> TypeTotals:

@@ -259,6 +259,8 @@ class OverviewContract:
         ]
         for resource_type in (ResourceType.INSTRUCTION, ResourceType.ACTION):
             of_type = ("acme", resource_type)
+            courses = overview.applications(oracle, *of_type, [*names, "lookup"], instants)
+            assert store.applications(*of_type, [*names, "lookup"], instants) == courses
             timeline = overview.type_timeline(oracle, *of_type, instants)
             assert store.type_timeline(*of_type, instants) == timeline
             for window in windows:

@@ -1,11 +1,13 @@
 """Tables as CSV: a line of column names, a row on each line, the next page in ``Link``."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from litestar import Response
+from litestar.response import Stream
 from msgspec import Struct
 from msgspec.structs import fields
 
@@ -32,10 +34,21 @@ def answer_csv(
         encode_rows(_table(kind, rows, nested)),
         media_type=CSV,
         headers={
-            "Content-Disposition": f'attachment; filename="{file_name(name)}.csv"',
+            **_attached(name),
             **({} if cursor is None else {"Link": f'<{_next_page(request, cursor)}>; rel="next"'}),
         },
     )
+
+
+def stream_csv(name: str, kind: type[Struct], pages: AsyncIterator[Sequence[Struct]]) -> Stream:
+    """The rows of many pages as one file called ``name``, each sent before the next is read."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield encode_rows(_table(kind, [], ()))
+        async for rows in pages:
+            yield encode_rows(islice(_table(kind, rows, ()), 1, None))
+
+    return Stream(pieces(), media_type=CSV, headers=_attached(name))
 
 
 def file_name(text: str) -> str:
@@ -44,6 +57,10 @@ def file_name(text: str) -> str:
 
 
 _LONGEST_NAME: Final = 100
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{file_name(name)}.csv"'}
 
 
 def _table(

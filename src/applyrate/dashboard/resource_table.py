@@ -1,6 +1,6 @@
 """The table of resources: one page of it, each row with what it takes to judge a resource."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -61,11 +61,11 @@ def read_table(store: Store, org: str, view: View, state: TableState) -> Resourc
         limit=ROWS_ON_A_PAGE,
         offset=state.offset,
     )
-    bounds = _sparkline_bounds(store, org, view)
+    courses = _read_courses(store, org, view, [usage.resource_id for usage in ranked.items])
     return ResourceTable(
         view.resource_type in store.applied_signal(org),
         head(view, OVERVIEW, state, _COLUMNS),
-        [_row(store, org, view, usage, bounds) for usage in ranked.items],
+        [_row(view, usage, courses[usage.resource_id]) for usage in ranked.items],
         page_through(view, OVERVIEW, state, ranked.match_count),
     )
 
@@ -82,18 +82,33 @@ _COLUMNS: Final = (
 )
 
 
-def _row(
-    store: Store, org: str, view: View, usage: ResourceUsage, bounds: Sequence[datetime]
-) -> ResourceRow:
+class _Course(Struct, frozen=True):
+    """The applications of a resource over the window, and in the one before, if there is one."""
+
+    counts: Sequence[int]
+    before: int | None
+
+
+def _read_courses(
+    store: Store, org: str, view: View, resource_ids: Sequence[str]
+) -> Mapping[str, _Course]:
+    """Those of a page's rows, asked for together."""
+    asked, previous = (org, view.resource_type, resource_ids), view.picked.previous
+    courses = store.applications(*asked, _sparkline_bounds(store, org, view))
+    before: Mapping[str, Sequence[int]] = {}
+    if previous is not None and previous.from_at is not None and previous.to_at is not None:
+        before = store.applications(*asked, (previous.from_at, previous.to_at))
+    return {
+        resource_id: _Course(counts, before[resource_id][0] if before else None)
+        for resource_id, counts in courses.items()
+    }
+
+
+def _row(view: View, usage: ResourceUsage, course: _Course) -> ResourceRow:
     resource_type, resource_id = view.resource_type, usage.resource_id
     change = None
-    if view.picked.previous is not None:
-        before = store.summary(org, resource_type, resource_id, view.picked.previous)
-        change = compare_counts(usage.applied_replies, before.applied_replies)
-    sparkline = None
-    if bounds and usage.applied_replies:
-        spans = store.timeline(org, resource_type, resource_id, bounds)
-        sparkline = draw_sparkline([span.applied_replies for span in spans])
+    if course.before is not None:
+        change = compare_counts(usage.applied_replies, course.before)
     return ResourceRow(
         resource_id=resource_id,
         name=None if usage.name is UNSET else usage.name,
@@ -105,7 +120,7 @@ def _row(
         handoff_share=ratio(usage.handoff_count, usage.applied_sessions),
         last_used_at=usage.last_used_at,
         change=change,
-        sparkline=sparkline,
+        sparkline=draw_sparkline(course.counts),
     )
 
 

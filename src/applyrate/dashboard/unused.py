@@ -1,15 +1,15 @@
 """The dead weight: what was not applied in a window, why, and what it costs in context."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from litestar import Response, get
+from litestar.response import Stream
 from msgspec import Struct
 
 from applyrate.api.catalogue import WRITE_SCOPES
-from applyrate.api.csv_answers import answer_csv
+from applyrate.api.csv_answers import stream_csv
 from applyrate.api.reading import read_choice
 from applyrate.api.request import Request
 from applyrate.dashboard.addresses import UNUSED, UNUSED_CSV, resource_url, to_anchor
@@ -20,7 +20,14 @@ from applyrate.dashboard.queries import read_page
 from applyrate.dashboard.streaming import is_live, stream_url
 from applyrate.dashboard.views import View, read_view
 from applyrate.store import Store
-from applyrate.usage import RESOLUTION, TypeTotals, UnusedReason, UnusedResource
+from applyrate.usage import (
+    Page,
+    TypeTotals,
+    UnusedPosition,
+    UnusedReason,
+    UnusedResource,
+    UnusedTotals,
+)
 
 ROWS_ON_A_PAGE: Final = 50
 
@@ -32,7 +39,8 @@ REASONS: Final = {
 }
 """The reasons in the order in which a reader can choose one."""
 
-_EVERY_ROW: Final = 1_000_000
+ROWS_IN_PIECE: Final = 1_000
+"""So many rows of the file are read and sent at a time."""
 
 
 class UnusedRow(Struct, frozen=True, kw_only=True):
@@ -106,13 +114,36 @@ async def show_unused(request: Request) -> Response[bytes]:
 
 
 @get(UNUSED_CSV)
-async def download_unused(request: Request) -> Response[bytes]:
+async def download_unused(request: Request) -> Stream:
     """All of them as a file, with the columns that the API's has."""
     view = read_view(request)
-    rows = await in_reader_thread(
-        request, partial(_read_rows, request.services.store, request.caller.org, view)
+    # The first page before the answer begins: what goes wrong at once is an error like any other.
+    first = await _read_piece(request, view, None)
+
+    async def pieces() -> AsyncIterator[Sequence[UnusedResource]]:
+        page = first
+        yield page.items
+        while page.next is not None:
+            page = await _read_piece(request, view, page.next)
+            yield page.items
+
+    return stream_csv(f"unused-{view.resource_type}", UnusedResource, pieces())
+
+
+async def _read_piece(
+    request: Request, view: View, after: UnusedPosition | None
+) -> Page[UnusedResource, UnusedPosition]:
+    return await in_reader_thread(
+        request,
+        partial(
+            request.services.store.unused,
+            request.caller.org,
+            view.resource_type,
+            view.picked.window,
+            limit=ROWS_IN_PIECE,
+            after=after,
+        ),
     )
-    return answer_csv(request, f"unused-{view.resource_type}", UnusedResource, rows)
 
 
 def read_unused(
@@ -121,22 +152,29 @@ def read_unused(
     """What the page says of a type in a window."""
     # Asked first: a signal never goes away, so where there is one, nothing here lacked it.
     applied_signal = view.resource_type in store.applied_signal(org)
-    every = _read_rows(store, org, view)
-    matching = [row for row in every if reason in (None, row.reason)]
+    window = view.picked.window
     offset = (page - 1) * ROWS_ON_A_PAGE
-    wasted_count = sum(
-        row.available_replies for row in every if row.reason is not UnusedReason.KEPT
+    table = store.unused_table(
+        org, view.resource_type, window, reason=reason, limit=ROWS_ON_A_PAGE, offset=offset
     )
-    largest = max((row.available_replies for row in every), default=0)
+    nothing = UnusedTotals(0, 0)
+    matching = (
+        sum(of.resource_count for of in table.totals.values())
+        if reason is None
+        else table.totals.get(reason, nothing).resource_count
+    )
+    wasted_count = sum(
+        of.available_replies for why, of in table.totals.items() if why is not UnusedReason.KEPT
+    )
 
     def url(number: int) -> str:
         return view.url(UNUSED, reason=reason, page=None if number == 1 else number)
 
     return UnusedReport(
-        totals=store.type_totals(org, view.resource_type, view.picked.window),
+        totals=store.type_totals(org, view.resource_type, window),
         wasted_count=wasted_count,
-        wasted_share=ratio(wasted_count, _count_available(store, org, view)),
-        kept_count=sum(row.reason is UnusedReason.KEPT for row in every),
+        wasted_share=ratio(wasted_count, table.available_replies),
+        kept_count=table.totals.get(UnusedReason.KEPT, nothing).resource_count,
         rows=[
             UnusedRow(
                 resource=row,
@@ -144,53 +182,39 @@ def read_unused(
                 keep_url=keep_url(view, row.resource_id),
                 anchor=to_anchor(row.resource_id),
                 reason=REASONS[row.reason],
-                weight=ratio(row.available_replies, largest),
+                weight=ratio(row.available_replies, table.most_available),
             )
-            for row in matching[offset : offset + ROWS_ON_A_PAGE]
+            for row in table.items
         ],
-        choices=_choices(view, every, reason),
+        choices=_choices(view, table.totals, reason),
         first=offset + 1,
-        match_count=len(matching),
+        match_count=matching,
         previous_url=url(page - 1) if page > 1 else None,
-        next_url=url(page + 1) if len(matching) > offset + ROWS_ON_A_PAGE else None,
+        next_url=url(page + 1) if matching > offset + ROWS_ON_A_PAGE else None,
         applied_signal=applied_signal,
     )
 
 
-def _read_rows(store: Store, org: str, view: View) -> Sequence[UnusedResource]:
-    """All of them: their order is only known once all were counted, so a page costs the same."""
-    return store.unused(org, view.resource_type, view.picked.window, limit=_EVERY_ROW).items
-
-
-def _count_available(store: Store, org: str, view: View) -> int:
-    """How often any resource of the type was in context."""
-    window = view.picked.window
-    used = store.used_window(org, view.resource_type)
-    if used is None:
-        return 0
-    bounds = (window.from_at or used[0], window.to_at or used[1] + RESOLUTION)
-    if bounds[0] >= bounds[1]:
-        return 0
-    return sum(
-        bucket.available_replies for bucket in store.type_timeline(org, view.resource_type, bounds)
-    )
-
-
 def _choices(
-    view: View, every: Sequence[UnusedResource], chosen: UnusedReason | None
+    view: View, totals: Mapping[UnusedReason, UnusedTotals], chosen: UnusedReason | None
 ) -> list[Choice]:
-    counts = Counter(row.reason for row in every)
+    counts = {reason: of.resource_count for reason, of in totals.items()}
     return [
-        Choice(label="All", count=len(every), url=view.url(UNUSED), is_chosen=chosen is None),
+        Choice(
+            label="All",
+            count=sum(counts.values()),
+            url=view.url(UNUSED),
+            is_chosen=chosen is None,
+        ),
         *(
             Choice(
                 label=label,
-                count=counts[reason],
+                count=counts.get(reason, 0),
                 url=view.url(UNUSED, reason=reason),
                 is_chosen=reason is chosen,
             )
             for reason, label in REASONS.items()
-            if counts[reason] or reason is chosen
+            if reason in counts or reason is chosen
         ),
     ]
 

@@ -123,6 +123,16 @@ class Store(Protocol):
         """
         ...
 
+    def applications(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        resource_ids: Sequence[str],
+        bounds: Sequence[datetime],
+    ) -> Mapping[str, Sequence[int]]:
+        """The ``applied_replies`` of each of some resources in each span between rising bounds."""
+        ...
+
     def type_timeline(
         self, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
     ) -> list[TypeBucket]:

@@ -25,6 +25,7 @@ from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.conversation_usage import read_conversation
 from applyrate.store.sqlite.conversations import set_conversations
 from applyrate.store.sqlite.counting import count_resource
+from applyrate.store.sqlite.courses import count_applied
 from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
@@ -161,6 +162,16 @@ class SQLiteStore:
     def applied_signal(self, org: str) -> frozenset[ResourceType]:
         with self._database.reading() as db:
             return applied_signal(db, org)
+
+    def applications(
+        self,
+        org: str,
+        resource_type: ResourceType,
+        resource_ids: Sequence[str],
+        bounds: Sequence[datetime],
+    ) -> Mapping[str, Sequence[int]]:
+        with self._database.reading() as db:
+            return count_applied(db, org, resource_type, resource_ids, bounds)
 
     def type_timeline(
         self, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
