@@ -411,8 +411,8 @@ class TypeTotals(Struct, frozen=True, kw_only=True):
         return self.resource_count - self.applied_count
 
 
-class TypeBucket(Struct, frozen=True):
-    """The usages of all resources of a type inside a span of time."""
+class UsageBucket(Struct, frozen=True):
+    """The usages of a resource, or of all resources of a type, inside a span of time."""
 
     available_replies: int
     applied_replies: int

@@ -12,12 +12,12 @@ from applyrate.usage import (
     ResourceSort,
     ResourceType,
     ResourceUsage,
-    TypeBucket,
     TypeTotals,
     UnusedReason,
     UnusedResource,
     UnusedTable,
     UnusedTotals,
+    UsageBucket,
     UsageKind,
     Window,
     utc,
@@ -160,18 +160,22 @@ def unused_table(
     )
 
 
-def applications(
+def usage_counts(
     oracle: Oracle,
     org: str,
     resource_type: ResourceType,
     resource_ids: Sequence[str],
     bounds: Sequence[datetime],
+    kind: UsageKind,
 ) -> dict[str, list[int]]:
+    def count(resource_id: str, window: Window) -> int:
+        summary = oracle.summary(org, resource_type, resource_id, window)
+        if kind is UsageKind.APPLIED:
+            return summary.applied_replies
+        return summary.available_replies
+
     return {
-        resource_id: [
-            oracle.summary(org, resource_type, resource_id, Window(*span)).applied_replies
-            for span in pairwise(bounds)
-        ]
+        resource_id: [count(resource_id, Window(*span)) for span in pairwise(bounds)]
         for resource_id in resource_ids
     }
 
@@ -197,7 +201,7 @@ def type_totals(
 
 def type_timeline(
     oracle: Oracle, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
-) -> list[TypeBucket]:
+) -> list[UsageBucket]:
     available, applied = (
         [
             oracle.replies[org, usage.reply_id][1]
@@ -208,6 +212,6 @@ def type_timeline(
         for kind in UsageKind
     )
     return [
-        TypeBucket(*(sum(start <= at < end for at in times) for times in (available, applied)))
+        UsageBucket(*(sum(start <= at < end for at in times) for times in (available, applied)))
         for start, end in pairwise(bounds)
     ]

@@ -20,9 +20,10 @@ from applyrate.usage import (
     ResourcePosition,
     ResourceSort,
     ResourceType,
-    TypeBucket,
     TypeTotals,
     UnusedReason,
+    UsageBucket,
+    UsageKind,
     Window,
 )
 from tests.contract import overview
@@ -217,14 +218,14 @@ class OverviewContract:
         replies = [Reply(f"r_{n}", "s_1", DAY + n * step, applied=lookup) for n in range(40)]
         record(store, *replies)
         instants = [DAY - step, *(DAY + place * step for place in range(41))]
-        buckets = [TypeBucket(0, 0), *[TypeBucket(0, 3)] * 40]
+        buckets = [UsageBucket(0, 0), *[UsageBucket(0, 3)] * 40]
         assert store.type_timeline("acme", ResourceType.ACTION, instants) == buckets
         assert store.type_timeline("acme", ResourceType.ACTION, instants[::41]) == [
-            TypeBucket(0, 120)
+            UsageBucket(0, 120)
         ]
         assert store.type_timeline("acme", ResourceType.ACTION, instants[:1]) == []
         assert store.type_timeline("acme", ResourceType.ACTION, []) == []
-        assert store.type_timeline("acme", KB, instants[:2]) == [TypeBucket(0, 0)]
+        assert store.type_timeline("acme", KB, instants[:2]) == [UsageBucket(0, 0)]
 
     def test_the_tables_of_a_busy_organization_are_those_of_a_plain_set(self, store: Store) -> None:
         chance = random.Random(3)  # noqa: S311 (not a secret)
@@ -259,8 +260,10 @@ class OverviewContract:
         ]
         for resource_type in (ResourceType.INSTRUCTION, ResourceType.ACTION):
             of_type = ("acme", resource_type)
-            courses = overview.applications(oracle, *of_type, [*names, "lookup"], instants)
-            assert store.applications(*of_type, [*names, "lookup"], instants) == courses
+            for kind in UsageKind:
+                asked = (*of_type, [*names, "lookup"], instants)
+                counts = overview.usage_counts(oracle, *asked, kind)
+                assert store.usage_counts(*asked, kind=kind) == counts
             timeline = overview.type_timeline(oracle, *of_type, instants)
             assert store.type_timeline(*of_type, instants) == timeline
             for window in windows:

@@ -156,8 +156,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.type_timeline(*of_type, bounds) == timeline
             listed = all_pages(partial(self.store.unused, *of_type, window), limit)
             assert listed == overview.unused(self.oracle, *of_type, window)
-            applied = overview.applications(self.oracle, *wanted, bounds)
-            assert self.store.applications(*wanted, bounds) == applied
+            for kind in UsageKind:
+                counts = overview.usage_counts(self.oracle, *wanted, bounds, kind)
+                assert self.store.usage_counts(*wanted, bounds, kind=kind) == counts
 
     @rule(org=orgs, window=windows, limit=st.integers(1, 4), offset=st.integers(0, 3))
     def ask_for_dead_weight(self, org: str, window: Window, limit: int, offset: int) -> None:

@@ -1,6 +1,7 @@
 """One resource: how often it is used, when, with what outcome, and in which conversations."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -24,6 +25,7 @@ from applyrate.usage import (
     CataloguedResource,
     ConversationUsage,
     Outcomes,
+    UsageBucket,
     UsageKind,
     UsageSummary,
 )
@@ -141,6 +143,16 @@ def read_report(store: Store, org: str, view: View, resource_id: str) -> Resourc
     )
 
 
+def _count_usages(
+    store: Store, org: str, view: View, resource_id: str, bounds: Sequence[datetime]
+) -> Sequence[UsageBucket]:
+    available, applied = (
+        store.usage_counts(org, view.resource_type, [resource_id], bounds, kind=kind)[resource_id]
+        for kind in (UsageKind.AVAILABLE, UsageKind.APPLIED)
+    )
+    return [UsageBucket(*counts) for counts in zip(available, applied, strict=True)]
+
+
 def _read_charts(
     store: Store,
     org: str,
@@ -154,7 +166,7 @@ def _read_charts(
     period = divide(window, used, view.picked.zone)
     if period is None:
         return None, None
-    counts = store.timeline(org, view.resource_type, resource_id, period.bounds)
+    counts = _count_usages(store, org, view, resource_id, period.bounds)
     versions = catalogued.versions if catalogued else ()
     timezone = view.picked.timezone
     return (

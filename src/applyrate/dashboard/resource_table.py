@@ -94,10 +94,10 @@ def _read_courses(
 ) -> Mapping[str, _Course]:
     """Those of a page's rows, asked for together."""
     asked, previous = (org, view.resource_type, resource_ids), view.picked.previous
-    courses = store.applications(*asked, _sparkline_bounds(store, org, view))
+    courses = store.usage_counts(*asked, _sparkline_bounds(store, org, view))
     before: Mapping[str, Sequence[int]] = {}
     if previous is not None and previous.from_at is not None and previous.to_at is not None:
-        before = store.applications(*asked, (previous.from_at, previous.to_at))
+        before = store.usage_counts(*asked, (previous.from_at, previous.to_at))
     return {
         resource_id: _Course(counts, before[resource_id][0] if before else None)
         for resource_id, counts in courses.items()

@@ -6,7 +6,7 @@ from typing import Final
 from applyrate.dashboard.charts import Chart, Mark, Series, Tone, Unit
 from applyrate.dashboard.figures import ratio
 from applyrate.dashboard.periods import Period
-from applyrate.usage import PublishedVersion, TypeBucket, UsageSummary
+from applyrate.usage import PublishedVersion, UsageBucket
 
 _EVERY: Final = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "monthly"}
 
@@ -14,7 +14,7 @@ _EVERY: Final = {"hour": "hourly", "day": "daily", "week": "weekly", "month": "m
 def chart_usage(
     period: Period,
     timezone: str,
-    counts: Sequence[TypeBucket] | Sequence[UsageSummary],
+    counts: Sequence[UsageBucket],
     versions: Sequence[PublishedVersion] = (),
 ) -> Chart:
     """How often something was available and applied, in each span of a period."""
@@ -34,7 +34,7 @@ def chart_usage(
 def chart_rate(
     period: Period,
     timezone: str,
-    counts: Sequence[UsageSummary],
+    counts: Sequence[UsageBucket],
     versions: Sequence[PublishedVersion] = (),
 ) -> Chart:
     """How much of what was available was applied; a span without anything available is a gap."""

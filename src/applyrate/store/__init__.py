@@ -24,12 +24,12 @@ from applyrate.usage import (
     ResourceSort,
     ResourceType,
     ResourceUsage,
-    TypeBucket,
     TypeTotals,
     UnusedPosition,
     UnusedReason,
     UnusedResource,
     UnusedTable,
+    UsageBucket,
     UsageKind,
     UsageRow,
     UsageSummary,
@@ -123,19 +123,24 @@ class Store(Protocol):
         """
         ...
 
-    def applications(
+    def usage_counts(
         self,
         org: str,
         resource_type: ResourceType,
         resource_ids: Sequence[str],
         bounds: Sequence[datetime],
+        *,
+        kind: UsageKind = UsageKind.APPLIED,
     ) -> Mapping[str, Sequence[int]]:
-        """The ``applied_replies`` of each of some resources in each span between rising bounds."""
+        """The usages of a kind, of each of some resources, in each span between rising bounds.
+
+        They are those that ``applied_replies`` and ``available_replies`` count.
+        """
         ...
 
     def type_timeline(
         self, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
-    ) -> list[TypeBucket]:
+    ) -> list[UsageBucket]:
         """The usages of all resources of a type in each span from one bound to the next."""
         ...
 

@@ -25,7 +25,6 @@ from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.conversation_usage import read_conversation
 from applyrate.store.sqlite.conversations import set_conversations
 from applyrate.store.sqlite.counting import count_resource
-from applyrate.store.sqlite.courses import count_applied
 from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
@@ -40,6 +39,7 @@ from applyrate.store.sqlite.timelines import count_spans
 from applyrate.store.sqlite.totals import count_type
 from applyrate.store.sqlite.type_timelines import type_timeline
 from applyrate.store.sqlite.unused import list_unused, tabulate_unused
+from applyrate.store.sqlite.usage_counts import count_usages
 from applyrate.store.sqlite.used_window import find_used_window
 from applyrate.usage import (
     CataloguedResource,
@@ -59,12 +59,12 @@ from applyrate.usage import (
     ResourceSort,
     ResourceType,
     ResourceUsage,
-    TypeBucket,
     TypeTotals,
     UnusedPosition,
     UnusedReason,
     UnusedResource,
     UnusedTable,
+    UsageBucket,
     UsageKind,
     UsageRow,
     UsageSummary,
@@ -163,19 +163,21 @@ class SQLiteStore:
         with self._database.reading() as db:
             return applied_signal(db, org)
 
-    def applications(
+    def usage_counts(
         self,
         org: str,
         resource_type: ResourceType,
         resource_ids: Sequence[str],
         bounds: Sequence[datetime],
+        *,
+        kind: UsageKind = UsageKind.APPLIED,
     ) -> Mapping[str, Sequence[int]]:
         with self._database.reading() as db:
-            return count_applied(db, org, resource_type, resource_ids, bounds)
+            return count_usages(db, org, resource_type, resource_ids, bounds, kind)
 
     def type_timeline(
         self, org: str, resource_type: ResourceType, bounds: Sequence[datetime]
-    ) -> list[TypeBucket]:
+    ) -> list[UsageBucket]:
         with self._database.reading() as db:
             return type_timeline(db, self._columns, org, resource_type, bounds)
 

@@ -11,7 +11,7 @@ from applyrate.store.sqlite.directory import FIND_ORGANIZATION
 from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.rows import APPLIED, AVAILABLE, DAY, to_micros
 from applyrate.store.sqlite.type_days import QUARTER, read_type_days
-from applyrate.usage import ResourceType, TypeBucket
+from applyrate.usage import ResourceType, UsageBucket
 
 
 def type_timeline(
@@ -20,19 +20,19 @@ def type_timeline(
     org: str,
     resource_type: ResourceType,
     bounds: Sequence[datetime],
-) -> list[TypeBucket]:
+) -> list[UsageBucket]:
     """The usages of all resources of a type in each span from one bound to the next."""
     instants = [to_micros(bound) for bound in bounds]
     found = db.execute(FIND_ORGANIZATION, (org,)).fetchone()
     if found is None or not instants:
-        return [TypeBucket(0, 0) for _ in instants[1:]]
+        return [UsageBucket(0, 0) for _ in instants[1:]]
     span = Span(min(instants), max(instants))
     available, applied = (
         _TypeUsages(db, columns, ColumnKey(found[0], resource_type, kind, 0), span)
         for kind in (AVAILABLE, APPLIED)
     )
     return [
-        TypeBucket(had, used)
+        UsageBucket(had, used)
         for had, used in zip(available.between(instants), applied.between(instants), strict=True)
     ]
 
