@@ -136,6 +136,32 @@ def test_all_of_them_come_as_a_file(reader: Reader) -> None:
     assert 'href="/dashboard/unused.csv?preset=all"' in page.text
 
 
+def test_the_file_has_all_of_them_however_many(server: Server) -> None:
+    org = server.new_org()
+    ids = [f"ins_{number:04}" for number in range(2_300)]
+    record(server, org, reply("a", days_ago(1), had=ids[:150]))
+    entries = [CatalogueEntry(type=ResourceType.INSTRUCTION, id=one) for one in ids]
+    server.store.set_catalogue(org, entries)
+    with reading(server, server.new_key(org)) as reader:
+        rows = list(csv.DictReader(StringIO(reader.open("/dashboard/unused.csv").text)))
+    assert [row["resource_id"] for row in rows] == ids
+    assert [row["available_replies"] for row in rows] == ["1"] * 150 + ["0"] * 2_150
+
+
+def test_the_pages_of_a_reason_have_those_alone(server: Server) -> None:
+    org = server.new_org()
+    ids = [f"ins_{number:03}" for number in range(60)]
+    record(server, org, reply("a", days_ago(1), had=[*ids, "tone"], applied=["tone"]))
+    quiet = [CatalogueEntry(type=ResourceType.INSTRUCTION, id=f"q_{n:03}") for n in range(70)]
+    server.store.set_catalogue(org, quiet)
+    with reading(server, server.new_key(org)) as reader:
+        page = reader.open("/dashboard/unused?reason=never_available&page=2")
+    seen = re.findall(r'<tr id="row-([\w-]+)"', page.text)
+    assert seen == [entry.id for entry in quiet[50:]]
+    assert "51 to 70 of 70" in text_of(page)
+    assert "All 130 Never applied 60 Never available 70" in text_of(page)
+
+
 def test_many_are_shown_on_pages(server: Server) -> None:
     org = server.new_org()
     ids = [f"ins_{number:03}" for number in range(120)]
