@@ -82,3 +82,32 @@ def test_columns_add_up_however_high_the_counts_are(days: list[dict[int, int]]) 
     expected = [sum(day.get(number, 0) for day in days) for number in range(6)]
     assert add_up(columns, 6) == expected
     assert [column.usage_count for column in columns] == [sum(day.values()) for day in days]
+
+
+def test_a_conversation_that_comes_back_counts_once_in_a_handoff_share(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path)) as store:
+
+        def shares(window: Window) -> list[tuple[str, int, int]]:
+            table = store.ranked(
+                "acme", ResourceType.KNOWLEDGE, window, sort=ResourceSort.HANDOFF_SHARE, limit=9
+            )
+            return [(row.resource_id, row.handoff_count, row.session_count) for row in table.items]
+
+        store.set_conversations("acme", {"s_x": ConversationFacts(handed_off_at=DAY)})
+        replies = [
+            *(("kb_1", "s_x", day) for day in (1, 2)),
+            ("kb_2", "s_x", 1),
+            *(("kb_1", f"s_{number}", 1) for number in range(3)),
+            *(("kb_2", f"s_{number}", 1) for number in range(2)),
+            ("kb_1", "s_x", 40),
+        ]
+        for number, (name, session, day) in enumerate(replies):
+            at = DAY + timedelta(days=day, hours=number)
+            reply = Reply(f"r_{number}", session, at, applied=Applied(knowledge=[name]))
+            store.record([Recording("acme", [reply])])
+        # Counted on each of its days, s_x would put kb_1 with 2 of 5 before kb_2 with 1 of 3.
+        assert shares(Window(DAY, DAY + timedelta(days=30))) == [("kb_2", 1, 3), ("kb_1", 1, 4)]
+        # The second day of s_x is outside now, and then its first one.
+        assert shares(Window(DAY, DAY + timedelta(days=2)))[0] == ("kb_2", 1, 3)
+        since = Window(DAY + timedelta(days=2), DAY + timedelta(days=30))
+        assert shares(since) == [("kb_1", 1, 1), ("kb_2", 0, 0)]
