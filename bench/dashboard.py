@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from rich.table import Table
 from applyrate.dashboard.sessions import make_link
 from applyrate.keys import digest
 from applyrate.store import Store, open_store
-from applyrate.usage import ResourceSort, ResourceType, Window
+from applyrate.usage import ResourceSort, ResourceType, UnusedReason, Window
 from bench.building import Cache, mark_handed_off, record_replies, store_sources
 from bench.generator import DAYS, FIRST_DAY, ORG, Catalogue, Workload
 from bench.serving import serving
@@ -113,21 +114,33 @@ def _pages(store: Store) -> Iterator[Page]:
     for resource_type in ResourceType:
         named = {"type": resource_type.value}
         yield Page(f"Overview, {resource_type}", "/dashboard", named)
+        yield Page(f"Unused, {resource_type}", "/dashboard/unused", named)
     knowledge = {"type": ResourceType.KNOWLEDGE.value}
-    yield Page("the same, all time", "/dashboard", knowledge, _ALWAYS)
-    yield Page("the same, Berlin's days", "/dashboard", {**knowledge, "timezone": "Europe/Berlin"})
-    yield Page("the same, page 9", "/dashboard", {**knowledge, "page": "9"})
-    yield Page("the same, searched", "/dashboard", {**knowledge, "search": "a1"})
-    for sort in ResourceSort:
-        yield Page(f"the same by {sort}", "/dashboard", {**knowledge, "sort": sort.value})
-    yield Page("Unused, knowledge", "/dashboard/unused", knowledge)
-    yield Page("the same, all time", "/dashboard/unused", knowledge, _ALWAYS)
+    for name, path in (("Overview", "/dashboard"), ("Unused", "/dashboard/unused")):
+        yield from _windows(f"{name} of knowledge", path, knowledge)
+        yield Page("the same, page 9", path, {**knowledge, "page": "9"})
+    yield Page("Overview, searched", "/dashboard", {**knowledge, "search": "a1"})
+    for sort, order in product(ResourceSort, ("asc", "desc")):
+        query = {**knowledge, "sort": sort.value, "order": order}
+        yield Page(f"the same by {sort}, {order}", "/dashboard", query)
+    for reason in UnusedReason:
+        query = {**knowledge, "reason": reason.value}
+        yield Page(f"Unused, {reason}", "/dashboard/unused", query)
     for name, query in _resources(store):
         yield Page(f"Resource, {name}", "/dashboard/resource", query)
-        yield Page("the same, all time", "/dashboard/resource", query, _ALWAYS)
+        yield from _windows("the same", "/dashboard/resource", query)
     yield Page("Conversation", "/dashboard/conversation", {"id": _session_id(store)})
     yield Page("Intake", "/dashboard/intake")
     yield Page("Keys", "/dashboard/keys")
+
+
+def _windows(name: str, path: str, query: Mapping[str, str]) -> Iterator[Page]:
+    """A page by the hour, in a week, in a quarter, in all time and in another time zone."""
+    yield Page(f"{name}, 2 days", path, query, (2, 2))
+    yield Page("the same, 7 days", path, query, (7, 7))
+    yield Page("the same, 90 days", path, query, (90, 90))
+    yield Page("the same, all time", path, query, _ALWAYS)
+    yield Page("the same, Berlin's days", path, {**query, "timezone": "Europe/Berlin"})
 
 
 def _resources(store: Store) -> Iterator[tuple[str, dict[str, str]]]:
