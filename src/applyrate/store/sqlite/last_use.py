@@ -1,6 +1,7 @@
 """Last use: when resources were last applied inside a window, read from its days backwards."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 
 import msgspec
@@ -12,7 +13,7 @@ from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import DAY
 
 _FEW = 200
-"""So many rows of a day are looked up one by one, rather than all of a type's read."""
+"""So many resources are looked up one by one, rather than all of a type read."""
 
 
 def last_applied(
@@ -27,20 +28,25 @@ def last_applied(
     Of those from one id to another, or of those of them whose numbers (counted from the first id)
     are wanted. It goes back no further than it is asked: a page is mostly full after a day or two.
     """
-    numbers, first_at, last_at = db.execute(_APPLIED, (*ids, *span)).fetchone()
+    (numbers,) = db.execute(_APPLIED, (*ids, *span)).fetchone()
     remaining = BitMap(to_numbers(numbers))
     if wanted is not None:
         remaining &= wanted
-    if not remaining:
-        return
+    known: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    if len(remaining) <= _FEW:
+        for number, last_at in db.execute(_LAST_OF_SOME, (ids[0], _encode(remaining), span.end)):
+            known[last_at // DAY][ids[0] + number] = last_at
+            remaining.remove(number)
+    first_at, last_at = db.execute(_BOUNDS, (*ids, *span)).fetchone() if remaining else (0, -1)
     first, last = max(first_at, span.start) // DAY, min(last_at, span.end - 1) // DAY
-    for day in range(last, first - 1, -1):
-        found = applied_on_day(db, edges, ids, span, day, remaining)
+    for day in sorted(known.keys() | set(range(first, last + 1)), reverse=True):
+        found = known[day]
+        if remaining:
+            on_day = applied_on_day(db, edges, ids, span, day, remaining)
+            remaining -= BitMap(resource - ids[0] for resource in on_day)
+            found |= on_day
         if found:
-            remaining -= BitMap(resource - ids[0] for resource in found)
             yield found
-            if not remaining:
-                return
 
 
 def applied_on_day(
@@ -56,8 +62,7 @@ def applied_on_day(
     if day * DAY < start or (day + 1) * DAY > end:
         return _applied_on_part(db, edges, ids, span, day, wanted)
     if len(wanted) <= _FEW:
-        asked = msgspec.json.encode(list(wanted)).decode()
-        columns = db.execute(_SOME_ON_DAY, (day, ids[0], asked)).fetchone()
+        columns = db.execute(_SOME_ON_DAY, (day, ids[0], _encode(wanted))).fetchone()
     else:
         columns = db.execute(_ON_DAY, (day, *ids)).fetchone()
     first, found = ids[0], dict[int, int]()
@@ -86,9 +91,22 @@ def _applied_on_part(
     return found
 
 
+def _encode(numbers: BitMap) -> str:
+    return msgspec.json.encode(list(numbers)).decode()
+
+
 _APPLIED = """
-SELECT group_concat(resource - ?1), min(first_at), max(last_at) FROM usage_total
+SELECT group_concat(resource - ?1) FROM usage_total
 WHERE kind = 1 AND resource BETWEEN ?1 AND ?2 AND first_at < ?4 AND last_at >= ?3
+"""
+_BOUNDS = """
+SELECT min(first_at), max(last_at) FROM usage_total
+WHERE kind = 1 AND resource BETWEEN ?1 AND ?2 AND first_at < ?4 AND last_at >= ?3
+"""
+# The sums of all time know the last application where it lies before the window's end.
+_LAST_OF_SOME = """
+SELECT wanted.value, last_at FROM json_each(?2) AS wanted CROSS JOIN usage_total
+WHERE kind = 1 AND resource = ?1 + wanted.value AND last_at < ?3
 """
 _ON_DAY = """
 SELECT group_concat(resource - ?2), group_concat(last_at) FROM usage_day

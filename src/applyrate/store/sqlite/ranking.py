@@ -58,11 +58,11 @@ def rank_resources(
             _by_value(db, conversation_columns, of_type, matching, sort, descending=descending)
         )
     page = list(islice(ordered, offset, offset + limit))
-    resource_ids = read_resource_ids(db, of_type.ids, page)
+    resource_ids = _read_resource_ids(db, of_type.ids, page)
     return RankedResources(count_resources(db, org_id, counter, resource_ids), len(matching))
 
 
-def read_resource_ids(
+def _read_resource_ids(
     db: sqlite3.Connection, ids: tuple[int, int], numbers: Sequence[int]
 ) -> dict[int, str]:
     """The ``resource_id`` of resources by their id, in the order in which their numbers come."""
