@@ -49,7 +49,7 @@ def rank_resources(
     span = to_span(window)
     counter = Counter(db, days, org_id, span)
     of_type = TypeCounter(db, columns, org_id, resource_type, span)
-    matching = find_matching(db, of_type.ids, org_id, resource_type, search)
+    matching = find_matching(db, of_type, search)
     if sort is ResourceSort.LAST_USED:
         by_last_use = _newest_first if descending else _oldest_first
         ordered = by_last_use(db, counter, of_type, matching)

@@ -3,28 +3,22 @@
 import sqlite3
 
 from applyrate.store.sqlite.columns import to_numbers
-from applyrate.usage import ResourceType
+from applyrate.store.sqlite.type_counting import TypeCounter
 
 
-def find_matching(
-    db: sqlite3.Connection,
-    ids: tuple[int, int],
-    org: int,
-    resource_type: ResourceType,
-    search: str = "",
-) -> list[int]:
+def find_matching(db: sqlite3.Connection, of_type: TypeCounter, search: str = "") -> list[int]:
     """The numbers of the resources with a text in their id or name, in any case, by their id.
 
     SQLite knows the case of ASCII alone. What has other letters is compared here, as Unicode says.
     """
     wanted = search.casefold()
-    of_type = (ids[0], org, resource_type)
+    named = (of_type.ids[0], of_type.org, of_type.resource_type)
     if not wanted:
-        (numbers,) = db.execute(_ALL, of_type).fetchone()
+        (numbers,) = db.execute(_ALL, named).fetchone()
         return to_numbers(numbers)
     return [
         number
-        for number, resource_id, name in db.execute(_MATCHING, (*of_type, wanted))
+        for number, resource_id, name in db.execute(_MATCHING, (*named, wanted))
         if wanted in resource_id.casefold() or wanted in name.casefold()
     ]
 

@@ -111,7 +111,6 @@ class _Unused:
         self._db = db
         self._days = days
         self._org = org
-        self._resource_type = resource_type
         self._span = span
         self._of_type = TypeCounter(db, columns, org, resource_type, span)
 
@@ -147,12 +146,12 @@ class _Unused:
         """Those of a reason, most available first, ties by id; from a position on."""
         wanted = self.all if reason is None else self.by_reason[reason]
         counts = self.available_counts
-        by_id = find_matching(self._db, self._of_type.ids, self._org, self._resource_type)
+        by_id = find_matching(self._db, self._of_type)
         numbers = [number for number in by_id if number in wanted]
         if after is not None:
             passed = after.available_replies
-            of_type = (self._of_type.ids[0], self._org, self._resource_type)
-            behind = self._read(_BEHIND, *of_type, after.resource_id)
+            named = (self._of_type.ids[0], self._org, self._of_type.resource_type)
+            behind = self._read(_BEHIND, *named, after.resource_id)
             numbers = [
                 number
                 for number in numbers
