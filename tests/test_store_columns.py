@@ -93,21 +93,30 @@ def test_a_conversation_that_comes_back_counts_once_in_a_handoff_share(tmp_path:
             )
             return [(row.resource_id, row.handoff_count, row.session_count) for row in table.items]
 
-        store.set_conversations("acme", {"s_x": ConversationFacts(handed_off_at=DAY)})
-        replies = [
-            *(("kb_1", "s_x", day) for day in (1, 2)),
-            ("kb_2", "s_x", 1),
-            *(("kb_1", f"s_{number}", 1) for number in range(3)),
-            *(("kb_2", f"s_{number}", 1) for number in range(2)),
-            ("kb_1", "s_x", 40),
-        ]
-        for number, (name, session, day) in enumerate(replies):
-            at = DAY + timedelta(days=day, hours=number)
-            reply = Reply(f"r_{number}", session, at, applied=Applied(knowledge=[name]))
+        def apply(name: str, session: str, day: int) -> None:
+            reply = Reply(
+                f"{name} {session} {day}",
+                session,
+                DAY + timedelta(days=day),
+                applied=Applied(knowledge=[name]),
+            )
             store.record([Recording("acme", [reply])])
-        # Counted on each of its days, s_x would put kb_1 with 2 of 5 before kb_2 with 1 of 3.
-        assert shares(Window(DAY, DAY + timedelta(days=30))) == [("kb_2", 1, 3), ("kb_1", 1, 4)]
-        # The second day of s_x is outside now, and then its first one.
-        assert shares(Window(DAY, DAY + timedelta(days=2)))[0] == ("kb_2", 1, 3)
+
+        for session in ("s_x", "t_0", "t_1"):
+            handed_off = ConversationFacts(handed_off_at=DAY)
+            store.set_conversations("acme", {session: handed_off})
+        for name, letter, count in (("kb_1", "s", 3), ("kb_2", "s", 2), ("kb_3", "t", 9)):
+            for number in range(count):
+                apply(name, f"{letter}_{number}", 1)
+        apply("kb_1", "s_x", 1)
+        apply("kb_2", "s_x", 1)
+        apply("kb_1", "s_x", 40)
+        month = Window(DAY, DAY + timedelta(days=30))
+        once = [("kb_2", 1, 3), ("kb_1", 1, 4), ("kb_3", 2, 9)]
+        assert shares(month) == once
+        # Counted on each of its days, s_x would put kb_1 with 2 of 5 first; with 1 of 5, last.
+        apply("kb_1", "s_x", 2)
+        assert shares(month) == once
+        assert shares(Window(DAY, DAY + timedelta(days=2))) == once
         since = Window(DAY + timedelta(days=2), DAY + timedelta(days=30))
-        assert shares(since) == [("kb_1", 1, 1), ("kb_2", 0, 0)]
+        assert shares(since) == [("kb_1", 1, 1), ("kb_2", 0, 0), ("kb_3", 0, 0)]
