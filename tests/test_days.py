@@ -31,7 +31,7 @@ class TestSQLiteStoreThatKeepsLittle(StoreContract):
     """What is kept is thrown out all the time."""
 
     def open(self, folder: Path) -> SQLiteStore:
-        return SQLiteStore(folder / "applyrate.db", max_kept_bytes=3_000)
+        return SQLiteStore(folder / "applyrate.db", max_kept_bytes=6_000)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_answers_given_while_replies_are_recorded_are_of_their_moment(
 
 
 def test_what_is_kept_stays_within_its_bound(tmp_path: Path) -> None:
-    with closing(SQLiteStore(tmp_path / "applyrate.db", max_kept_bytes=5_000)) as store:
+    with closing(SQLiteStore(tmp_path / "applyrate.db", max_kept_bytes=10_000)) as store:
         for number in range(60):
             at = DAY + timedelta(hours=number)
             applied = Applied(knowledge=[f"kb{number % 20}"])
