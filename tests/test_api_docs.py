@@ -1,51 +1,30 @@
 """The page at /docs, in a real browser: it shows every operation and fetches nothing else."""
 
 import html
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from applyrate.api.app import ROUTES
 from applyrate.api.docs_page import CONTENT_SECURITY_POLICY, render
 from applyrate.api.openapi import describe, operation_of
+from tests.browser.chromium import DESK, PHONE, launched
 from tests.servers import Server
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1440, "height": 900}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        told = f"{CHROMIUM} is missing: the page was not seen in a browser (install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(told)
-        pytest.skip(told)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails its test for any console error and any request but the one for itself."""
-    context = browser.new_context(viewport=DESK)  # type: ignore[arg-type]
+    context = browser.new_context(viewport=DESK)
     page = context.new_page()
     complaints: list[str] = []
     requests: list[str] = []
@@ -107,7 +86,7 @@ CONTRAST = """(element) => {
 
 
 def test_nothing_is_wider_than_a_phone(page: Page, server: Server) -> None:
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.set_viewport_size(PHONE)
     page.goto(f"{server.url}/docs")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 

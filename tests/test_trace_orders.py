@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from applyrate.intake.conventions import observe
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.otlp import decode_json
 from applyrate.intake.spans import ObservedSpan, ToolCall
@@ -126,7 +127,7 @@ def test_no_delivery_of_a_capture_changes_its_counts(
 
 def captured_spans(name: str, traces: Traces) -> list[ObservedSpan]:
     """A capture's spans as they are kept, in a conversation even where they name none."""
-    spans = [traces.observe("", span) for span in decode_json(captured_json(name)).spans]
+    spans = [observe(span, traces.rules("")) for span in decode_json(captured_json(name)).spans]
     if any(span.evidence.conversation for span in spans):
         return spans
     named = {"session.id": "conv"}

@@ -14,6 +14,7 @@ import pytest
 
 from applyrate.intake import inbox as inboxes
 from applyrate.intake import traces as intake_traces
+from applyrate.intake.conventions import observe
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.inbox import FILE, Inbox
 from applyrate.intake.spans import Span, ToolCall
@@ -397,13 +398,15 @@ def test_an_attribute_that_another_process_maps_is_read_from_then_on(
     span = Span(trace_id(1), span_id("a"), None, "a", 0, 1, {**AGENT, "app.chat": "c_7"})
 
     async def scene(traces: Traces) -> None:
-        assert traces.observe("acme", span).evidence.conversation == {}
+        assert observe(span, traces.rules("acme")).evidence.conversation == {}
         other = Inbox(tmp_path / FILE, max_spans=9)
         other.map_attribute("acme", "app.chat")
         other.close()
-        await run_until(traces, lambda: bool(traces.observe("acme", span).evidence.conversation))
-        assert traces.observe("acme", span).evidence.conversation == {"app.chat": "c_7"}
-        assert traces.observe("other", span).evidence.conversation == {}
+        await run_until(
+            traces, lambda: bool(observe(span, traces.rules("acme")).evidence.conversation)
+        )
+        assert observe(span, traces.rules("acme")).evidence.conversation == {"app.chat": "c_7"}
+        assert observe(span, traces.rules("other")).evidence.conversation == {}
 
     play(troubled, tmp_path, scene)
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from applyrate.answers import UnattributedList
 from applyrate.errors import Unavailable
-from applyrate.intake.conventions import Rules, observe
+from applyrate.intake.conventions import Rules
 from applyrate.intake.derivation import REPORTED, Derivation, derive
 from applyrate.intake.findings import CONVERSATION
 from applyrate.intake.group_commit import GroupCommit
@@ -22,7 +22,7 @@ from applyrate.intake.inbox import FILE, Inbox, KeptTrace, SpanBatch
 from applyrate.intake.room import State
 from applyrate.intake.shared_commits import SharedCommits
 from applyrate.intake.span_readers import SpanReaders, SpansRead
-from applyrate.intake.spans import ObservedSpan, Span
+from applyrate.intake.spans import ObservedSpan
 from applyrate.settings import Settings
 from applyrate.store import Store
 from applyrate.usage import Recording, ResourceType
@@ -74,20 +74,16 @@ class Traces:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="derive")
 
-    def observe(self, org: str, span: Span) -> ObservedSpan:
-        """What a span tells, by the settings and the attributes that the organization mapped.
-
-        May be called from any thread.
-        """
-        return observe(span, self._rules_of_orgs.get(org, self._rules))
+    def rules(self, org: str) -> Rules:
+        """What the settings and the attributes that the organization mapped make of its spans."""
+        return self._rules_of_orgs.get(org, self._rules)
 
     async def read(self, org: str, body: bytes, *, is_json: bool) -> SpansRead:
-        """The spans of an export and what they tell, by the same rules as ``observe``.
+        """The spans of an export and what they tell, by the organization's rules.
 
         Raises InvalidInput, PayloadTooLarge.
         """
-        rules = self._rules_of_orgs.get(org, self._rules)
-        return await self._readers.read(body, rules, is_json=is_json)
+        return await self._readers.read(body, self.rules(org), is_json=is_json)
 
     async def accept(self, org: str, spans: Sequence[ObservedSpan]) -> None:
         """Take spans; returns once they are on disk.
