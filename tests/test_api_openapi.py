@@ -186,6 +186,7 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
         ("POST", "/replies"),
         ("POST", "/v1/traces"),
         ("GET", "/intake/unattributed"),
+        ("GET", "/intake/rejected"),
         ("PUT", "/conversations/{session_id}"),
         ("PUT", "/resources"),
         ("POST", "/keys"),

@@ -62,6 +62,7 @@ METHODS = {
     "recordReplies": "record",
     "setConversation": "set_conversation",
     "listUnattributed": "unattributed",
+    "listRejected": "rejected_page",
     "createKey": "create_key",
     "listKeys": "keys",
     "revokeKey": "revoke_key",

@@ -1,7 +1,7 @@
 """What the API answers, as the service writes it and the client reads it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -219,6 +219,80 @@ class UnattributedList(Struct, frozen=True):
     mapped_attributes: Sequence[str]
     waiting_count: int
     excluded_count: int
+
+
+class Source(StrEnum):
+    """By which way something came in: ``POST /replies``, ``POST /v1/traces``, an import."""
+
+    REPLIES = "replies"
+    TRACES = "traces"
+    IMPORT = "import"
+
+
+class RejectedInput(Struct, frozen=True, kw_only=True):
+    """Something that came in and was not taken: a reply, a span, a line, or a request as a whole.
+
+    ``index`` is its place among the replies of its request, counted from 0, and ``line`` its line
+    in an imported file, counted from 1. What does not apply or could not be read is null.
+    """
+
+    rejected_at: datetime
+    source: Source
+    reason: str
+    message: str
+    index: int | None = None
+    line: int | None = None
+    reply_id: str | None = None
+    trace_id: str | None = None
+
+
+class RejectedDay(Struct, frozen=True):
+    """How much was rejected on a UTC day."""
+
+    day: date
+    rejected_count: int
+
+
+class RejectionReason(Struct, frozen=True, kw_only=True):
+    """How much of one source was rejected for one reason in the last 30 days, and on which."""
+
+    source: Source
+    reason: str
+    rejected_count: int
+    last_at: datetime
+    days: Sequence[RejectedDay]
+
+
+class RejectedList(Struct, frozen=True):
+    """A page of what was rejected, newest first, and all reasons for it, the most frequent first.
+
+    The reasons count everything of the last 30 days; the rows are the newest 100 of it.
+    """
+
+    items: Sequence[RejectedInput]
+    next: str | None
+    reasons: Sequence[RejectionReason]
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """What came from one source and was taken: replies, or spans of the named ``service``."""
+
+    source: Source
+    service: str
+    arrived_count: int
+    last_at: datetime
+
+
+class InboxDepth(Struct, frozen=True, kw_only=True):
+    """What of an organization waits in the inbox, and since when the longest untouched trace does.
+
+    ``arrivals`` are those of the last 24 hours, the largest first.
+    """
+
+    waiting_span_count: int
+    waiting_trace_count: int
+    waiting_since: datetime | None
+    arrivals: Sequence[Arrival]
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):

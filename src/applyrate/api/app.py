@@ -36,6 +36,7 @@ from applyrate.api.openapi import describe, operation_of
 from applyrate.api.request import SERVICES, Request, Services
 from applyrate.dashboard.routes import dashboard
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
 from applyrate.settings import Settings
 from applyrate.store import Store
@@ -57,6 +58,7 @@ ROUTES: Final = (
     catalogue.set_resources,
     traces.record_traces,
     intake.list_unattributed,
+    intake.list_rejected,
     keys.create_key,
     keys.list_keys,
     keys.revoke_key,
@@ -80,11 +82,13 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
     open_streams = Streams(settings, store, readers)
     commits = GroupCommit(store, recorded=open_streams.feeds.wake)
     key_uses = KeyUses(store, commits)
+    taken = Traces(settings, store, commits)
     services = Services(
         settings=settings,
         store=store,
         commits=commits,
-        traces=Traces(settings, store, commits),
+        traces=taken,
+        journal=Journal(taken.inbox),
         readers=readers,
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
@@ -111,6 +115,7 @@ async def _running(services: Services, stopping: asyncio.Event) -> AsyncIterator
     tasks = [
         asyncio.create_task(services.key_uses.write_every_minute()),
         asyncio.create_task(services.traces.run()),
+        asyncio.create_task(services.journal.run()),
         asyncio.create_task(services.streams.feeds.watch()),
         asyncio.create_task(services.streams.check()),
         asyncio.create_task(services.streams.end_when(stopping)),
@@ -125,6 +130,7 @@ async def _running(services: Services, stopping: asyncio.Event) -> AsyncIterator
         try:
             await services.key_uses.write()
         finally:
+            await services.journal.close()
             await services.traces.close()
             await services.commits.close()
             services.readers.shutdown()

@@ -10,13 +10,16 @@ import msgspec
 from applyrate.errors import InvalidInput
 from applyrate.usage import (
     ConversationPosition,
+    RejectedPosition,
     ResourcePosition,
     UnusedPosition,
     Window,
     utc,
 )
 
-Position = TypeVar("Position", ResourcePosition, ConversationPosition, UnusedPosition)
+Position = TypeVar(
+    "Position", ResourcePosition, ConversationPosition, UnusedPosition, RejectedPosition
+)
 
 _LONGEST_CURSOR: Final = 4096
 _MARK_BYTES: Final = 8
@@ -30,7 +33,12 @@ class Question:
         self._mark = hashlib.blake2b(told, digest_size=_MARK_BYTES).digest()
 
     def cursor(
-        self, position: ResourcePosition | ConversationPosition | UnusedPosition | None
+        self,
+        position: ResourcePosition
+        | ConversationPosition
+        | UnusedPosition
+        | RejectedPosition
+        | None,
     ) -> str | None:
         """The text that stands for a position; None, the end of the list, stays None."""
         if position is None:

@@ -1,12 +1,17 @@
-"""The intake: what came in and gave no reply."""
+"""The intake: what came in and gave no reply, and what was not taken at all."""
 
+from http import HTTPStatus
 from typing import Final
 
 from litestar import get
 
-from applyrate.answers import UnattributedList
+from applyrate.answers import RejectedList, UnattributedList
+from applyrate.api.cursors import Question
 from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
+from applyrate.api.parameters import CURSOR, LIMIT
+from applyrate.api.reading import in_thread, read_limit
 from applyrate.api.request import Request
+from applyrate.usage import RejectedPosition, Window
 
 _EXAMPLE: Final = {
     "items": [
@@ -55,3 +60,71 @@ _EXAMPLE: Final = {
 async def list_unattributed(request: Request) -> UnattributedList:
     """Answer from a thread: the question scans."""
     return await request.services.traces.unattributed(request.caller.org)
+
+
+_REJECTED_EXAMPLE: Final = {
+    "items": [
+        {
+            "rejected_at": "2026-03-31T21:40:03.125000Z",
+            "source": "replies",
+            "reason": "replied_at: is not an ISO 8601 date-time such as 2026-03-01T10:00:00Z",
+            "message": "replied_at: '2026-13-01' is not an ISO 8601 date-time such as"
+            " 2026-03-01T10:00:00Z",
+            "index": 1,
+            "line": None,
+            "reply_id": "r_82",
+            "trace_id": None,
+        }
+    ],
+    "next": None,
+    "reasons": [
+        {
+            "source": "replies",
+            "reason": "replied_at: is not an ISO 8601 date-time such as 2026-03-01T10:00:00Z",
+            "rejected_count": 12,
+            "last_at": "2026-03-31T21:40:03.125000Z",
+            "days": [
+                {"day": "2026-03-30", "rejected_count": 11},
+                {"day": "2026-03-31", "rejected_count": 1},
+            ],
+        }
+    ],
+}
+
+
+@get(
+    "/intake/rejected",
+    opt={
+        OPERATION: Operation(
+            operation_id="listRejected",
+            tag="Recording",
+            summary="List what was rejected, and why",
+            description=(
+                "What came in and was not taken: replies, spans, lines of imported files, and whole"
+                " requests whose body could not be read. `items` are the newest 100, one by one."
+                " `reasons` counts all of the last 30 days by source, reason and UTC day, the 100"
+                " most frequent reasons first; a reason is the rule that was broken, without the"
+                " value."
+                "\n\nWhoever sent it was answered the same when it came; this is for whoever looks"
+                " afterwards. It shows within about a second."
+            ),
+            scopes=("chat-sessions:read",),
+            parameters=(CURSOR, LIMIT),
+            answer=RejectedList,
+            answer_description="A page of what was rejected, and all reasons.",
+            example=_REJECTED_EXAMPLE,
+            errors=(HTTPStatus.BAD_REQUEST, *EVERY_KEY),
+        )
+    },
+)
+async def list_rejected(request: Request) -> RejectedList:
+    """Answer from a thread: the question reads a file."""
+    query = request.query_texts("limit", "cursor")
+    question = Question("rejected", window=Window())
+    limit = read_limit(query)
+    after = question.position(query.get("cursor"), RejectedPosition)
+    inbox, org = request.services.traces.inbox, request.caller.org
+    page, reasons = await in_thread(
+        request, lambda: inbox.rejections(org, limit=limit, after=after)
+    )
+    return RejectedList(page.items, question.cursor(page.next), reasons)

@@ -7,13 +7,15 @@ from typing import Final
 
 from litestar import post, put
 
-from applyrate.answers import RecordingReceipt
+from applyrate.answers import RecordingReceipt, Source
 from applyrate.api.bodies import JSON, NDJSON, media_type, read_all, read_json, read_pieces
 from applyrate.api.limits import Rate
 from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import SESSION_ID
 from applyrate.api.request import Request
 from applyrate.errors import ApplyrateError, InvalidInput
+from applyrate.intake.journal import Journal
+from applyrate.intake.rejections import describe_rejection
 from applyrate.intake.replies import (
     LineSplitter,
     OverlongLine,
@@ -97,17 +99,18 @@ _DECODED_IN_ONE_TURN: Final = 100
 )
 async def record_replies(request: Request) -> RecordingReceipt:
     """Record the replies of the body, batch by batch, each in a commit that others may share."""
-    tally = _Tally()
+    org, journal = request.caller.org, request.services.journal
+    tally = _Tally(org, journal)
     try:
         async for batch in _batches(request, tally):
-            receipt = await request.services.commits.join(
-                request.caller.org, [reply for _, reply in batch]
-            )
+            receipt = await request.services.commits.join(org, [reply for _, reply in batch])
             tally.accepted += receipt.accepted
             tally.duplicates += receipt.duplicates
+            journal.of(org).arrive(Source.REPLIES, receipt.accepted + receipt.duplicates)
             for refusal in receipt.refused:
                 tally.reject(batch[refusal.index][0], refusal.reply_id, refusal.message)
     except ApplyrateError as error:
+        journal.note_failure(org, Source.REPLIES, error)
         if tally.recorded:
             error.message += (
                 f"; {tally.recorded} replies before that are recorded, and sending all of it again"
@@ -159,9 +162,11 @@ async def set_conversation(request: Request) -> None:
 
 
 class _Tally:
-    """What became of a request's replies so far."""
+    """What became of a request's replies so far; the journal is told of those rejected."""
 
-    def __init__(self) -> None:
+    def __init__(self, org: str, journal: Journal) -> None:
+        self._org = org
+        self._journal = journal
         self.accepted = 0
         self.duplicates = 0
         self._rejected: list[Rejection] = []
@@ -174,6 +179,9 @@ class _Tally:
         return self.accepted + self.duplicates
 
     def reject(self, index: int, reply_id: str | None, message: str) -> None:
+        self._journal.of(self._org).reject(
+            describe_rejection(Source.REPLIES, message, index=index, reply_id=reply_id)
+        )
         if len(self._rejected) < MAX_LISTED_REJECTIONS:
             self._rejected.append(Rejection(index, reply_id, message))
         else:

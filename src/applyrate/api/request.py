@@ -17,6 +17,7 @@ from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
 from applyrate.errors import InvalidInput
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
 from applyrate.settings import Settings
 from applyrate.store import Store
@@ -34,6 +35,7 @@ class Services(Struct, frozen=True):
     store: Store
     commits: GroupCommit
     traces: Traces
+    journal: Journal
     readers: ThreadPoolExecutor
     authenticator: Authenticator
     key_uses: KeyUses

@@ -6,6 +6,7 @@ from typing import Any
 import litestar
 from litestar import Response, post
 
+from applyrate.answers import Source
 from applyrate.api.bodies import JSON, PROTOBUF, media_type, read_all
 from applyrate.api.failures import read_failure
 from applyrate.api.limits import Rate
@@ -18,6 +19,11 @@ from applyrate.api.otlp_answers import (
     encode_receipt,
 )
 from applyrate.api.request import Request
+from applyrate.errors import ApplyrateError
+from applyrate.intake.journal import Notes
+from applyrate.intake.reasons import reason_of
+from applyrate.intake.rejections import describe_rejection
+from applyrate.intake.span_readers import SpansRead
 
 
 def answer_failed_export(
@@ -112,11 +118,28 @@ def answer_failed_export(
 )
 async def record_traces(request: Request) -> Response[bytes]:
     """Keep what the spans of the body tell; replies are made of it once their trace is there."""
-    kind = media_type(request, (PROTOBUF, JSON))
-    body = await read_all(request, way_out="export fewer spans at once")
-    traces, org = request.services.traces, request.caller.org
-    read = await traces.read(org, body, is_json=kind == JSON)
+    traces, journal, org = request.services.traces, request.services.journal, request.caller.org
+    try:
+        kind = media_type(request, (PROTOBUF, JSON))
+        body = await read_all(request, way_out="export fewer spans at once")
+        read = await traces.read(org, body, is_json=kind == JSON)
+    except ApplyrateError as error:
+        journal.note_failure(org, Source.TRACES, error)
+        raise
     if read.spans:
         await traces.accept(org, read.spans)
+        journal.note_spans(org, read.spans)
+    if read.refused_count:
+        _note_refused(journal.of(org), read)
     answer = encode_receipt(kind, read.refused_count, read.message)
     return Response(answer, media_type=kind)
+
+
+def _note_refused(notes: Notes, read: SpansRead) -> None:
+    for span in read.refused:
+        message, reason = f"{span.place}.{span.rule}", reason_of(span.rule)
+        notes.keep(
+            describe_rejection(Source.TRACES, message, reason=reason, trace_id=span.trace_id)
+        )
+    for reason, count in read.rules.items():
+        notes.count(Source.TRACES, reason, count)

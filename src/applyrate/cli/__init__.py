@@ -13,6 +13,7 @@ from applyrate.cli.checking import check
 from applyrate.cli.demo import demo
 from applyrate.cli.importing import import_file
 from applyrate.cli.questions import list_conversations, list_resources, summary
+from applyrate.cli.rejected import rejected
 from applyrate.cli.serving import serve
 from applyrate.cli.unattributed import attribute, unattributed
 
@@ -60,4 +61,5 @@ app.command("conversations", rich_help_panel=_QUESTIONS)(list_conversations)
 app.command("import", rich_help_panel=_DATA)(import_file)
 app.command("unattributed", rich_help_panel=_DATA)(unattributed)
 app.command("attribute", rich_help_panel=_DATA)(attribute)
+app.command("rejected", rich_help_panel=_DATA)(rejected)
 app.command("check", rich_help_panel=_DATA)(check)

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from functools import partial
 from io import BufferedReader
@@ -13,14 +13,25 @@ from typing import Annotated, cast
 import typer
 from msgspec import Struct
 
+from applyrate.answers import RejectedInput, Source
 from applyrate.cli.failures import FAILED, INTERRUPTED, reporting_failure
 from applyrate.cli.interrupts import Interrupt
-from applyrate.cli.options import DEFAULT_DATA, DEFAULT_ORG, AsJson, Data, Org, opened
+from applyrate.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_ORG,
+    AsJson,
+    Data,
+    Org,
+    opened,
+    opened_inbox,
+)
 from applyrate.cli.progress import reply_progress
 from applyrate.cli.terminal import print_json, show_count, stderr, stdout
 from applyrate.errors import InvalidInput
 from applyrate.intake.imports import Imported, Rejection, import_lines
+from applyrate.intake.journal import Notes
 from applyrate.intake.lines import LineReader
+from applyrate.intake.rejections import describe_rejection
 from applyrate.intake.replies import decode_reply
 from applyrate.intake.transcripts import HANDOFF_ACTIONS, Transcript, read_transcript
 
@@ -70,16 +81,28 @@ def import_file(
     """
     read = _reader(file_format, handoff_action)
     rejections: list[Rejection] = []
-    reject = rejections.append if as_json else _print_rejection
+    tell = rejections.append if as_json else _print_rejection
+    notes = Notes()
+
+    def reject(rejection: Rejection) -> None:
+        tell(rejection)
+        notes.reject(_describe(rejection))
+
     imported = Imported()
     started_at = time.monotonic()
-    with _binary(file) as source, opened(data) as store, Interrupt() as interrupt:
+    with (
+        _binary(file) as source,
+        opened(data) as store,
+        _noted(notes, data, org),
+        Interrupt() as interrupt,
+    ):
         lines = LineReader(source)
         shown = not (quiet or as_json)
         name = "standard input" if str(file) == "-" else file.name
         with reply_progress(name, lines.size_bytes, shown=shown) as show:
             for imported in import_lines(store, org, interrupt.until_asked(lines), read, reject):
                 show(lines.position_bytes, imported.replies)
+        notes.arrive(Source.IMPORT, imported.replies)
     seconds = time.monotonic() - started_at
     if as_json:
         print_json(ImportAnswer.of(imported, rejections))
@@ -89,6 +112,23 @@ def import_file(
         raise typer.Exit(INTERRUPTED)
     if imported.rejected:
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _noted(notes: Notes, data: Path, org: str) -> Iterator[None]:
+    """Have what was noted of the import beside what the service notes, however the import ends."""
+    try:
+        yield
+    finally:
+        if notes.arrived or notes.faults:
+            with opened_inbox(data) as inbox:
+                inbox.write_notes({org: notes})
+
+
+def _describe(rejection: Rejection) -> RejectedInput:
+    return describe_rejection(
+        Source.IMPORT, rejection.message, line=rejection.line, reply_id=rejection.reply_id
+    )
 
 
 class ImportAnswer(Struct, frozen=True):

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from applyrate.errors import NotFound
-from applyrate.settings import PREFIX, Settings
+from applyrate.settings import PREFIX, Settings, load_settings
 from applyrate.store import Store, open_store, store_exists
 from applyrate.usage import ResourceType
+
+if TYPE_CHECKING:
+    from applyrate.intake.inbox import Inbox
 
 _DEFAULTS = Settings()
 DEFAULT_DATA = _DEFAULTS.data_path
@@ -97,3 +100,15 @@ def opened_existing(data: Path) -> Iterator[Store]:
         )
     with opened(data) as store:
         yield store
+
+
+@contextmanager
+def opened_inbox(data: Path) -> Iterator["Inbox"]:
+    """The inbox in a data folder, made where it is not there yet."""
+    from applyrate.intake.inbox import FILE, Inbox
+
+    inbox = Inbox(data / FILE, max_spans=load_settings().inbox_max_spans)
+    try:
+        yield inbox
+    finally:
+        inbox.close()

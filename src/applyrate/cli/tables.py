@@ -10,7 +10,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from applyrate.answers import CandidateAttribute, ResourceUsageList, UnattributedTraces
+from applyrate.answers import (
+    CandidateAttribute,
+    RejectedInput,
+    RejectionReason,
+    ResourceUsageList,
+    UnattributedTraces,
+)
 from applyrate.cli.terminal import NOTHING, show_age, show_count, show_share, show_time
 from applyrate.keys import ApiKey
 from applyrate.usage import ConversationUsage, ResourceType, ResourceUsage, UsageSummary
@@ -156,6 +162,42 @@ def unattributed_table(items: Sequence[UnattributedTraces], now: datetime, width
             Group(*(_candidate(one) for one in item.attributes[:candidates])),
         )
     return table
+
+
+def reasons_table(reasons: Sequence[RejectionReason], now: datetime) -> Table:
+    """One row for each source and reason, the most frequent first."""
+    table = _table()
+    table.add_column("reason", overflow="fold", ratio=1)
+    table.add_column("came by", no_wrap=True)
+    table.add_column("times", justify="right")
+    table.add_column("last", justify="right", no_wrap=True)
+    for told in reasons:
+        age = show_age(told.last_at, now)
+        table.add_row(Text(told.reason, style="red"), told.source, f"{told.rejected_count:,}", age)
+    return table
+
+
+def rejected_table(items: Sequence[RejectedInput], now: datetime) -> Table:
+    """One row for each thing that was rejected, newest first."""
+    table = _table()
+    table.add_column("what\nand why", overflow="fold", ratio=1)
+    table.add_column("came by", no_wrap=True)
+    table.add_column("when", justify="right", no_wrap=True)
+    for item in items:
+        told = Group(Text(_rejected_name(item), style="cyan"), Text(item.message))
+        table.add_row(told, item.source, show_age(item.rejected_at, now))
+    return table
+
+
+def _rejected_name(item: RejectedInput) -> str:
+    """What an item is called: its own id and its place, as far as they are known."""
+    told = [
+        f"line {item.line:,}" if item.line is not None else "",
+        f"index {item.index:,}" if item.index is not None else "",
+        f"reply {item.reply_id}" if item.reply_id is not None else "",
+        f"trace {item.trace_id}" if item.trace_id is not None else "",
+    ]
+    return ", ".join(filter(None, told)) or "a whole request"
 
 
 def _candidate(attribute: CandidateAttribute) -> Text:

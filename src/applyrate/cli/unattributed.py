@@ -1,23 +1,27 @@
 """``applyrate unattributed`` and ``attribute``: the traces that name no conversation."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from applyrate.cli.failures import reporting_failure
-from applyrate.cli.options import DEFAULT_DATA, DEFAULT_ORG, AsJson, Data, Org, opened_existing
+from applyrate.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_ORG,
+    AsJson,
+    Data,
+    Org,
+    opened_existing,
+    opened_inbox,
+)
 from applyrate.cli.terminal import print_json, show_count, stderr, stdout
 from applyrate.settings import load_settings
 
 if TYPE_CHECKING:
     from applyrate.answers import UnattributedList
-    from applyrate.intake.inbox import Inbox
     from applyrate.intake.traces import Attribution
     from applyrate.settings import Settings
     from applyrate.store import Store
@@ -30,7 +34,7 @@ def unattributed(
     *, data: Data = DEFAULT_DATA, org: Org = DEFAULT_ORG, as_json: AsJson = False
 ) -> None:
     """List the traces that gave no reply, and the attributes that may name their conversation."""
-    with opened_existing(data), _opened_inbox(data) as inbox:
+    with opened_existing(data), opened_inbox(data) as inbox:
         answer = inbox.findings(org)
     if as_json:
         print_json(answer)
@@ -98,17 +102,6 @@ async def _attribute(settings: "Settings", store: "Store", org: str, name: str) 
     finally:
         await traces.close()
         await commits.close()
-
-
-@contextmanager
-def _opened_inbox(data: Path) -> Iterator["Inbox"]:
-    from applyrate.intake.inbox import FILE, Inbox
-
-    inbox = Inbox(data / FILE, max_spans=load_settings().inbox_max_spans)
-    try:
-        yield inbox
-    finally:
-        inbox.close()
 
 
 def _print_rest(answer: "UnattributedList") -> None:

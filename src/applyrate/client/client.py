@@ -51,6 +51,8 @@ class _Operations:
     record = Operation(operations.record)
     set_conversation = Operation(operations.set_conversation)
     unattributed = Operation(operations.unattributed)
+    rejected = Listing(operations.rejected)
+    rejected_page = Operation(operations.rejected_page)
     create_key = Operation(operations.create_key)
     keys = Operation(operations.keys)
     revoke_key = Operation(operations.revoke_key)

@@ -17,6 +17,8 @@ from applyrate.answers import (
     KeyList,
     NewKey,
     RecordingReceipt,
+    RejectedInput,
+    RejectedList,
     ResourceOutcomes,
     ResourceUsageList,
     Timeline,
@@ -316,6 +318,21 @@ def set_conversation(
 def unattributed() -> Call[UnattributedList]:
     """The traces of agents that came in and gave no reply, by service and by what is missing."""
     return Call(method="GET", path="/intake/unattributed", read=_json(UnattributedList))
+
+
+def rejected(*, page_size: int = LONGEST_PAGE) -> Rows[RejectedInput]:
+    """What came in lately and was not taken, the newest first: at most 100 are kept."""
+    return Rows(lambda cursor: rejected_page(limit=page_size, cursor=cursor))
+
+
+def rejected_page(*, limit: int | None = None, cursor: str | None = None) -> Call[RejectedList]:
+    """One page of it, with all reasons: at most ``limit`` rows, from the ``next`` of another."""
+    return Call(
+        method="GET",
+        path="/intake/rejected",
+        query=_query(limit=limit, cursor=cursor),
+        read=_json(RejectedList),
+    )
 
 
 def create_key(

@@ -6,6 +6,7 @@ Several processes may work on the file.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -13,12 +14,21 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from applyrate.answers import UnattributedList
+from applyrate.answers import InboxDepth, RejectedInput, RejectionReason, UnattributedList
+from applyrate.intake.arrivals import add_arrivals, forget_arrivals, measure_depth
 from applyrate.intake.assembly import Pins, is_top
 from applyrate.intake.findings import Finding, list_findings, note_finding
+from applyrate.intake.journal import Notes
+from applyrate.intake.rejections import (
+    add_rejections,
+    forget_rejections,
+    list_reasons,
+    list_rejections,
+)
 from applyrate.intake.room import State, count_kept, drop, make_room, micros_ago, oldest
 from applyrate.intake.spans import ObservedSpan
 from applyrate.store.sqlite.database import Database
+from applyrate.usage import Page, RejectedPosition
 
 FILE: Final = "inbox.db"
 
@@ -134,6 +144,32 @@ class Inbox:
         """What a person is told of an organization's traces that gave no reply."""
         with self._database.reading() as db:
             return list_findings(db, org, _mapped(db).get(org, []))
+
+    def write_notes(self, notes: Mapping[str, Notes]) -> None:
+        """Keep what was noted of organizations: what arrived, and what was rejected."""
+        with self._database.writing() as db:
+            for org, noted in notes.items():
+                add_arrivals(db, org, noted.arrived)
+                if noted.faults:
+                    add_rejections(db, org, noted.newest, noted.faults)
+
+    def forget_notes(self) -> None:
+        """Drop what arrived or was rejected so long ago that it is no longer shown."""
+        with self._database.writing() as db:
+            forget_arrivals(db, micros_ago(0))
+            forget_rejections(db, datetime.now(UTC))
+
+    def depth(self, org: str) -> InboxDepth:
+        """What of an organization waits, and what arrived lately."""
+        with self._database.reading() as db:
+            return measure_depth(db, org, micros_ago(0))
+
+    def rejections(
+        self, org: str, *, limit: int, after: RejectedPosition | None = None
+    ) -> tuple[Page[RejectedInput, RejectedPosition], Sequence[RejectionReason]]:
+        """An organization's newest rejections, and how many there were for which reason."""
+        with self._database.reading() as db:
+            return list_rejections(db, org, limit=limit, after=after), list_reasons(db, org)
 
     def map_attribute(self, org: str, attribute: str) -> None:
         """Read the organization's conversations from this attribute, too."""

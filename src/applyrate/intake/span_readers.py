@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from applyrate.intake.conventions import Rules, observe
 from applyrate.intake.otlp import decode_json, decode_protobuf
+from applyrate.intake.otlp.decoded import RefusedSpan
 from applyrate.intake.spans import ObservedSpan
 
 MAX_BYTES_IN_LOOP: Final = 32_768
@@ -32,18 +33,23 @@ _START_PAUSE_SECONDS: Final = 1.0
 
 
 class SpansRead(Struct, frozen=True, array_like=True):
-    """The spans of an export, and how many of it were refused for good, with the reasons."""
+    """The spans of an export, and how many of it were refused for good, with the reasons.
+
+    ``refused`` are the first of them, ``rules`` says how many broke which.
+    """
 
     spans: list[ObservedSpan]
     refused_count: int
     message: str
+    refused: list[RefusedSpan]
+    rules: dict[str, int]
 
 
 def read_spans(body: bytes, rules: Rules, *, is_json: bool) -> SpansRead:
     """The spans of a body in either encoding. Raises InvalidInput, PayloadTooLarge."""
     decoded = (decode_json if is_json else decode_protobuf)(body)
     spans = [observe(span, rules) for span in decoded.spans]
-    return SpansRead(spans, decoded.refused_count, decoded.message)
+    return SpansRead(spans, decoded.refused_count, decoded.message, decoded.refused, decoded.rules)
 
 
 class SpanReaders:

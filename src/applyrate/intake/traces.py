@@ -74,6 +74,11 @@ class Traces:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="derive")
 
+    @property
+    def inbox(self) -> Inbox:
+        """The file, for whoever asks what is in it."""
+        return self._inbox
+
     def rules(self, org: str) -> Rules:
         """What the settings and the attributes that the organization mapped make of its spans."""
         return self._rules_of_orgs.get(org, self._rules)

@@ -58,6 +58,44 @@ CREATE TABLE mapping (
     UNIQUE (org, attribute)
 );
 
+-- What arrived and was taken, by hour since 1970: replies of POST /replies and of imports, spans by
+-- service. What comes again arrives again.
+CREATE TABLE arrival (
+    org           TEXT NOT NULL,
+    hour          INTEGER NOT NULL,
+    source        TEXT NOT NULL,
+    service       TEXT NOT NULL,
+    arrived_count INTEGER NOT NULL,
+    last_at       INTEGER NOT NULL,
+    PRIMARY KEY (org, hour, source, service)
+) WITHOUT ROWID;
+
+-- How much was rejected and why, by day since 1970.
+CREATE TABLE rejected_day (
+    org            TEXT NOT NULL,
+    day            INTEGER NOT NULL,
+    source         TEXT NOT NULL,
+    reason         TEXT NOT NULL,
+    rejected_count INTEGER NOT NULL,
+    last_at        INTEGER NOT NULL,
+    PRIMARY KEY (org, day, source, reason)
+) WITHOUT ROWID;
+
+-- The newest that was rejected; place is the field index of the answers, which SQL has a use for.
+CREATE TABLE rejected (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    org         TEXT NOT NULL,
+    rejected_at INTEGER NOT NULL,
+    source      TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    message     TEXT NOT NULL,
+    place       INTEGER,
+    line        INTEGER,
+    reply_id    TEXT,
+    trace_id    TEXT
+);
+CREATE INDEX rejected_newest ON rejected (org, id);
+
 -- The sum of all span_counts: one row.
 CREATE TABLE kept (
     span_count INTEGER NOT NULL

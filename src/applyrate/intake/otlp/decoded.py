@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from applyrate.errors import InvalidInput, PayloadTooLarge
+from applyrate.intake.reasons import reason_of
 from applyrate.intake.spans import Span, Value
 
 MAX_SPANS: Final = 100_000
@@ -18,22 +19,43 @@ MAX_TOLD: Final = 3
 """So many refused spans are told with their reason; the rest are counted."""
 
 
+MAX_LISTED: Final = 100
+"""So many are listed one by one."""
+
+
 class Refusal(Exception):
     """A span breaks a rule, and would when it is sent again."""
 
 
+class RefusedSpan(Struct, frozen=True, array_like=True):
+    """A span that was refused: its place, the rule that it breaks, its trace if that is known."""
+
+    place: str
+    rule: str
+    trace_id: str | None
+
+
 class Decoded(Struct):
-    """The spans of a request, and how many were refused for good, with the first reasons."""
+    """The spans of a request, and how many were refused for good, with the first reasons.
+
+    ``refused`` are the first MAX_LISTED of them, ``rules`` how many broke which.
+    """
 
     spans: list[Span] = []
     refused_count: int = 0
     reasons: list[str] = []
+    refused: list[RefusedSpan] = []
+    rules: dict[str, int] = {}
 
-    def refuse(self, place: str, reason: Refusal) -> None:
-        """Count a span as refused."""
+    def refuse(self, place: str, reason: Refusal, trace_id: str | None) -> None:
+        """Count a span as refused, of the trace that it names, if it names one."""
         self.refused_count += 1
         if len(self.reasons) < MAX_TOLD:
             self.reasons.append(f"{place}.{reason}")
+        if len(self.refused) < MAX_LISTED:
+            self.refused.append(RefusedSpan(place, str(reason), trace_id))
+        rule = reason_of(str(reason))
+        self.rules[rule] = self.rules.get(rule, 0) + 1
 
     @property
     def message(self) -> str:

@@ -5,6 +5,7 @@ Fields that we do not know are ignored, and null is a field that was left out.
 
 import binascii
 import re
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -53,7 +54,8 @@ def decode_json(body: bytes) -> Decoded:
                 try:
                     decoded.spans.append(_read_span(span, emitter))
                 except Refusal as reason:
-                    decoded.refuse(place_of(emitter_place, scope_place, place), reason)
+                    told = place_of(emitter_place, scope_place, place)
+                    decoded.refuse(told, reason, _named_trace(span))
     return decoded
 
 
@@ -188,6 +190,12 @@ def _read_span(span: _Span, emitter: Emitter) -> Span:
         emitter.attributes,
         parent_id is not None and is_entry(span.kind, span.flags or 0),
     )
+
+
+def _named_trace(span: _Span) -> str | None:
+    with suppress(Refusal):
+        return _read_id("traceId", span.trace_id, _NO_TRACE)
+    return None
 
 
 _NO_TRACE: Final = "0" * 32

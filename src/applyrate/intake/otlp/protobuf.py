@@ -6,6 +6,7 @@ span does not take its neighbours with it, either.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -48,7 +49,8 @@ def decode_protobuf(body: bytes) -> Decoded:
                 try:
                     decoded.spans.append(_read_span(body[start:end], emitter))
                 except Refusal as reason:
-                    decoded.refuse(place_of(emitter_place, scope_place, place), reason)
+                    told = place_of(emitter_place, scope_place, place)
+                    decoded.refuse(told, reason, _named_trace(body[start:end]))
             count += 1
         count += 1
         check_count(count)  # an emitter or a scope without spans costs time, too
@@ -140,6 +142,12 @@ def _read_span(raw: bytes, emitter: Emitter) -> Span:
         emitter.attributes,
         parent_id is not None and is_entry(parsed.kind, parsed.flags),
     )
+
+
+def _named_trace(raw: bytes) -> str | None:
+    with suppress(Refusal):
+        return _read_id("traceId", _parse(trace_pb2.Span, raw).trace_id, _NO_TRACE)
+    return None
 
 
 _NO_TRACE: Final = bytes(16)
