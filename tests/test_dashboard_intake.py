@@ -5,16 +5,19 @@ import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.dashboard import reading, text_of
+from tests.dashboard import Reader, reading, text_of
 from tests.exporting import AGENT, export, sent, settle, trace_id
 from tests.servers import Server, running_server
 
 PATH = "/dashboard/intake"
+SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,57 @@ def test_traces_without_a_reply_are_listed_with_what_is_missing(service: Server)
     assert "shop 2 traces genai No attribute names their conversation." in told
     assert f"Newest trace {trace_id(2)}" in told
     assert "app.chat 2 c_2, c_1" in told
+
+
+def test_what_was_rejected_is_shown_with_its_reason_and_the_newest_below(service: Server) -> None:
+    org = service.new_org()
+    client = service.client(org)
+    with reading(service, service.new_key(org)) as reader:
+        assert "Nothing has arrived yet" in text_of(reader.open(PATH))
+        wrong = {"reply_id": "<r>", "session_id": 5, "replied_at": "2026-03-01T10:00:00Z"}
+        assert client.post("/replies", json=[wrong, wrong]).status_code == 400
+        told = seen(reader, "Rejected 2 in 30 days, listed below")
+        assert "session_id: is not a string POST /replies 2" in told
+        newest = "session_id: 5 is not a string POST /replies · index {} · reply <r>"
+        assert newest.format(1) in told
+        assert told.index(newest.format(1)) < told.index(newest.format(0))
+
+
+def test_what_arrived_is_shown_by_sender(service: Server) -> None:
+    org = service.new_org()
+    client = service.client(org)
+    named = {**AGENT, "gen_ai.conversation.id": "c"}
+    export(client, sent("a", None, named, trace=1), sent("b", "a", trace=1), service="shop")
+    export(client, sent("a", None, named, trace=2), service="")
+    client.post(
+        "/replies",
+        json={"reply_id": "r", "session_id": "s", "replied_at": "2026-03-01T10:00:00Z"},
+    ).raise_for_status()
+    settle(client)
+    with reading(service, service.new_key(org)) as reader:
+        told = seen(reader, "Senders of replies POST /replies 1 reply")
+        assert "shop POST /v1/traces 2 spans just now" in told
+        assert "A service without a name POST /v1/traces 1 span just now" in told
+        assert "Nothing. A reply, a span or a line of a file that breaks a rule" in told
+
+
+def test_the_depth_of_the_inbox_is_what_waits_there(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", trace_quiet_seconds=3600) as patient:
+        org = patient.new_org()
+        client = patient.client(org)
+        export(client, sent("t", "a", AGENT, trace=1), sent("u", "a", AGENT, trace=1))
+        export(client, sent("t", "a", AGENT, trace=2))
+        with reading(patient, patient.new_key(org)) as reader:
+            assert "Spans waiting 3 of 2 traces, the oldest just now" in text_of(reader.open(PATH))
+
+
+def seen(reader: Reader, words: str) -> str:
+    """What the page says, once it says these words: it is told them a second later."""
+    deadline = time.monotonic() + SECONDS
+    while words not in (told := text_of(reader.open(PATH))):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.1)
+    return told
 
 
 def test_an_attribute_is_made_the_conversations_name_from_the_page(service: Server) -> None:

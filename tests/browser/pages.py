@@ -33,6 +33,7 @@ NAMES = (
     "conversation",
     "intake",
     "intake-empty",
+    "intake-troubled",
     "keys",
     "not-found",
 )
@@ -56,6 +57,7 @@ def look_at(agents: Agents, name: str) -> Look:
         "conversation": (f"/dashboard/conversation?id={agents.session_id}", simulated),
         "intake": ("/dashboard/intake", simulated),
         "intake-empty": ("/dashboard/intake", agents.empty_key),
+        "intake-troubled": ("/dashboard/intake", agents.troubled_key),
         "keys": ("/dashboard/keys", simulated),
         "not-found": ("/dashboard/nothing", simulated),
     }

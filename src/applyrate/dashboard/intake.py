@@ -1,5 +1,6 @@
-"""The page of the intake: what came in and gave no reply, and how to send what is to come."""
+"""The page of the intake: what came in, what of it gave no reply, and how to send more."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,7 +10,9 @@ from applyrate.api.request import LONGEST_IDENTIFIER, Request
 from applyrate.dashboard.forms import read_form
 from applyrate.dashboard.pages import in_reader_thread, render
 from applyrate.dashboard.recording_lines import curl_lines, exporter_lines
+from applyrate.dashboard.rejections import SOURCE_LABELS, report_rejections
 from applyrate.errors import InvalidInput
+from applyrate.intake.findings import CONVERSATION
 from applyrate.intake.traces import Attribution
 from applyrate.usage import ResourceType, Window
 
@@ -20,7 +23,7 @@ WRITE: Final = ("chat-sessions:read", "chat-sessions:write")
 
 @get(PATH)
 async def show_intake(request: Request) -> Response[Any]:
-    """What is waiting, excluded and unattributed. Raises Forbidden without its scope."""
+    """What arrived, waits, was rejected or gave no reply. Raises Forbidden without its scope."""
     request.caller.require(READ)
     return await _page(request)
 
@@ -43,10 +46,15 @@ async def _page(
     request: Request, *, mapped: str = "", attribution: Attribution | None = None
 ) -> Response[Any]:
     caller, services = request.caller, request.services
-    unattributed = await services.traces.unattributed(caller.org)
-    totals = await in_reader_thread(
+    inbox, org = services.traces.inbox, caller.org
+    unattributed = await services.traces.unattributed(org)
+    totals, depth, rejected = await in_reader_thread(
         request,
-        lambda: services.store.type_totals(caller.org, ResourceType.INSTRUCTION, Window()),
+        lambda: (
+            services.store.type_totals(org, ResourceType.INSTRUCTION, Window()),
+            inbox.depth(org),
+            report_rejections(inbox, org, datetime.now(UTC)),
+        ),
     )
     base_url = str(request.base_url).rstrip("/")
     return render(
@@ -55,6 +63,12 @@ async def _page(
         unattributed=unattributed,
         session_count=totals.session_count,
         trace_count=sum(group.trace_count for group in unattributed.items),
+        nameless_count=sum(
+            group.trace_count for group in unattributed.items if CONVERSATION in group.missing
+        ),
+        depth=depth,
+        rejected=rejected,
+        sources=SOURCE_LABELS,
         mapped=mapped,
         attribution=attribution,
         may_map=caller.scopes is None or caller.scopes.issuperset(WRITE),
