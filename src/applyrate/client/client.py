@@ -4,25 +4,20 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from functools import cache, partial
-from importlib.metadata import version
+from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
-from applyrate.client import operations
 from applyrate.client.answers import AnswerLines, read_answer, unreachable
-from applyrate.client.backoff import backoff_seconds
-from applyrate.client.calls import Call, Lines, Listing, Operation, Rows, Stream
+from applyrate.client.calls import Call, Lines, Rows, Stream
 from applyrate.client.events import Reading
+from applyrate.client.methods import Methods
+from applyrate.client.requests import checked_url, delay_before_next, request_headers
 from applyrate.errors import (
     ApplyrateError,
-    InvalidInput,
-    TooManyRequests,
-    Unavailable,
-    Unreachable,
 )
 
 T = TypeVar("T")
@@ -30,37 +25,7 @@ Row = TypeVar("Row")
 Outcome = TypeVar("Outcome")
 
 
-class _Operations:
-    """The methods of both clients."""
-
-    summary = Operation(operations.summary)
-    resources = Listing(operations.resources)
-    resource_page = Operation(operations.resource_page)
-    conversations = Listing(operations.conversations)
-    conversation_page = Operation(operations.conversation_page)
-    compare = Operation(operations.compare)
-    timeline = Operation(operations.timeline)
-    outcomes = Operation(operations.outcomes)
-    unused = Listing(operations.unused)
-    unused_page = Operation(operations.unused_page)
-    conversation_usage = Operation(operations.conversation_usage)
-    usages = Listing(operations.usages)
-    changes = Listing(operations.changes)
-    resource_changes = Listing(operations.resource_changes)
-    set_resources = Operation(operations.set_resources)
-    record = Operation(operations.record)
-    set_conversation = Operation(operations.set_conversation)
-    unattributed = Operation(operations.unattributed)
-    rejected = Listing(operations.rejected)
-    rejected_page = Operation(operations.rejected_page)
-    create_key = Operation(operations.create_key)
-    keys = Operation(operations.keys)
-    revoke_key = Operation(operations.revoke_key)
-    health = Operation(operations.health)
-    document = Operation(operations.document)
-
-
-class Client(_Operations):
+class Client(Methods):
     """The API, for code that waits. Usable from any thread, and as a context manager.
 
     Every method raises the ApplyrateError that the service answered with, or Unreachable. After
@@ -117,7 +82,7 @@ class Client(_Operations):
             try:
                 return attempt()
             except ApplyrateError as error:
-                delay_seconds = _delay_seconds(call, error, number, self._max_retries)
+                delay_seconds = delay_before_next(call, error, number, self._max_retries)
                 if delay_seconds is None:
                     raise
             time.sleep(delay_seconds)
@@ -175,7 +140,7 @@ class Client(_Operations):
         return answer
 
 
-class AsyncClient(_Operations):
+class AsyncClient(Methods):
     """The same for asyncio: every method is awaited, every list iterated with ``async for``."""
 
     def __init__(
@@ -229,7 +194,7 @@ class AsyncClient(_Operations):
             try:
                 return await attempt()
             except ApplyrateError as error:
-                delay_seconds = _delay_seconds(call, error, number, self._max_retries)
+                delay_seconds = delay_before_next(call, error, number, self._max_retries)
                 if delay_seconds is None:
                     raise
             await asyncio.sleep(delay_seconds)
@@ -288,52 +253,5 @@ class AsyncClient(_Operations):
         return answer
 
 
-def checked_url(url: str) -> str:
-    """The address of a service, without a slash at its end. Raises InvalidInput."""
-    try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise InvalidInput(f"url: {url!r} is no address: {error}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InvalidInput(f"url: {url!r} is no http or https address")
-    return url.rstrip("/")
-
-
-def request_headers(key: str | None) -> dict[str, str]:
-    """What every request carries. Raises InvalidInput for what cannot be a key or token."""
-    headers = {"User-Agent": _user_agent()}
-    if key is not None:
-        if not (key.isascii() and key.isprintable() and key.strip() == key != ""):
-            raise InvalidInput("key: it is empty, or has characters that no key or token has")
-        headers["Authorization"] = f"Bearer {key}"
-    return headers
-
-
-_FIRST_DELAY_SECONDS: Final = 0.25
-_LONGEST_DELAY_SECONDS: Final = 60
-
-
-def _delay_seconds(
-    call: Call[object], error: ApplyrateError, attempt: int, max_retries: int
-) -> float | None:
-    """How long to wait before another try; None where there should be none."""
-    if attempt >= max_retries:
-        return None
-    jitter = backoff_seconds(attempt, first=_FIRST_DELAY_SECONDS, longest=_LONGEST_DELAY_SECONDS)
-    match error:
-        case TooManyRequests() | Unavailable():
-            # Neither took anything of the request.
-            delay_seconds = error.retry_after_seconds + jitter
-            return delay_seconds if error.retry_after_seconds <= _LONGEST_DELAY_SECONDS else None
-        case Unreachable() if call.repeatable:
-            return jitter
-    return None
-
-
 def _parts(call: Call[object]) -> dict[str, Any]:
     return {"params": call.query, "content": call.body, "headers": call.headers}
-
-
-@cache
-def _user_agent() -> str:
-    return f"applyrate-python/{version('applyrate')}"

@@ -13,12 +13,13 @@ from typing import Any, Final, ParamSpec, Self, TypeVar, overload
 import msgspec
 
 from applyrate.client.backlog import Backlog, MemoryBacklog
-from applyrate.client.client import Client, checked_url, request_headers
+from applyrate.client.client import Client
 from applyrate.client.complaints import Complaint
 from applyrate.client.delivery import Delivery
 from applyrate.client.invocations import noting
 from applyrate.client.open_reply import OpenReply, current_reply
 from applyrate.client.processes import EXIT_SECONDS
+from applyrate.client.requests import checked_url, request_headers
 from applyrate.errors import InvalidInput
 from applyrate.intake.replies import decode_reply
 from applyrate.usage import Reply

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from applyrate.demo.agent import ALWAYS, EVERYWHERE, HAND_OVER, TOPICS, Instruction
+from applyrate.demo.agent import ALWAYS, EVERYWHERE, HAND_OVER, Instruction
+from applyrate.demo.topics import TOPICS
 from applyrate.usage import CatalogueEntry, ResourceType
 
 

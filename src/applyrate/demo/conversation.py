@@ -15,11 +15,11 @@ from applyrate.demo.agent import (
     ESCALATION,
     EVERYWHERE,
     HAND_OVER,
-    TOPICS,
     Action,
     Instruction,
     Topic,
 )
+from applyrate.demo.topics import TOPICS
 from applyrate.usage import Applied, Available, ConversationFacts, Invocation, Reply
 
 _TURNS: Final = (14, 18, 20, 17, 12, 8, 5, 3, 2, 1)
