@@ -98,6 +98,20 @@ def test_what_is_sent_again_is_rejected_again(service: Server) -> None:
     assert counted(answer) == {("replies", RULE): 3}
 
 
+def test_a_reply_of_two_conversations_is_one_reason_whichever_they_are(service: Server) -> None:
+    client = service.client()
+    for number in (1, 2, 3):
+        first = {**good(number), "replied_at": f"2026-03-0{number}T10:00:00.5Z"}
+        client.post("/replies", json=first).raise_for_status()
+        moved = {**first, "session_id": f"s{number}"}
+        assert client.post("/replies", json=moved).status_code == 400
+    ((_, reason),) = counted(told(client, lambda told: len(told["items"]) == 3))
+    assert reason == (
+        "reply_id: is already recorded in conversation …; its first record fixes a reply's"
+        " conversation and time"
+    )
+
+
 def test_a_body_that_cannot_be_read_is_one_rejection(service: Server) -> None:
     client = service.client()
     assert client.post("/replies", content=b"[", headers=JSON).status_code == 400
@@ -167,10 +181,13 @@ def test_what_was_rejected_is_there_after_the_service_was_stopped(service: Serve
 
 
 def test_no_organization_sees_what_another_sent(service: Server) -> None:
-    client, other = service.client(), service.client()
-    client.post("/replies", json=NO_TIME)
-    told(client)
-    assert other.get(PATH).json()["reasons"] == []
+    first, second = service.client(), service.client()
+    for client, name in ((first, "r_first"), (second, "r_second")):
+        client.post("/replies", json={**NO_TIME, "reply_id": name})
+    for client, name in ((first, "r_first"), (second, "r_second")):
+        answer = told(client)
+        assert [row["reply_id"] for row in answer["items"]] == [name]
+        assert counted(answer) == {("replies", RULE): 1}
 
 
 def test_the_list_needs_the_scope_to_read_conversations(service: Server) -> None:

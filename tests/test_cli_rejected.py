@@ -1,9 +1,11 @@
 """``applyrate rejected``, and what an import adds to it."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from applyrate.intake.inbox import FILE, Inbox
 from tests.commands import answer, run
 from tests.servers import Server
 
@@ -57,6 +59,14 @@ def test_the_command_answers_as_the_api_does(server: Server) -> None:
     where = ("--org", org, "--data", server.data)
     assert answer("rejected", *where) == client.get("/intake/rejected").json()
     assert "Nothing was." in run("rejected", *where).stdout
+
+
+def test_a_file_of_faults_alone_brought_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "replies.ndjson"
+    file.write_text(BAD, encoding="utf-8")
+    assert run("import", file, "--format", "replies", "--data", tmp_path).exit_code == 1
+    with closing(Inbox(tmp_path / FILE, max_spans=1)) as inbox:
+        assert inbox.depth("default").arrivals == []
 
 
 def test_a_file_without_a_fault_adds_nothing(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET arrived_count = arrived_count + excluded.arrived_count,
     last_at = max(last_at, excluded.last_at)
 """
+# The index leads past those that are derived and kept for late spans, which may be very many.
 _WAITING = """
-SELECT coalesce(sum(span_count), 0), count(*), min(changed_at) FROM trace
+SELECT coalesce(sum(span_count), 0), count(*), min(changed_at) FROM trace INDEXED BY trace_state
 WHERE state IN ('ready', 'waiting') AND org = ?
 """
 _ARRIVALS = """

@@ -57,7 +57,9 @@ class Notes:
         self.faults: dict[Fault, FaultCount] = {}
 
     def arrive(self, source: Source, count: int, service: str = "") -> None:
-        """Note that so many replies or spans came and were taken."""
+        """Note that so many replies or spans came and were taken; of none, nothing."""
+        if not count:
+            return
         now = time.time_ns() // 1_000
         sender = (hour_of(now), source, service)
         if sender not in self.arrived and len(self.arrived) >= _MAX_NAMES:

@@ -16,11 +16,12 @@ def reason_of(message: str) -> str:
     text = re.sub(r"\[\d+\]", "[]", message[:_LONGEST_READ])
     if not text.endswith(_NO_SUCH_FIELD):
         text = _VALUE.sub(r"\1\2", text)
-    text = re.sub(r" at byte \d+", "", _QUOTED.sub("…", text))
+    text = _PLACE.sub("", _QUOTED.sub("…", text))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 _NO_SUCH_FIELD: Final = ": there is no such field"
 # A path, the value that is shown of it, and the last words that can begin a rule.
 _VALUE: Final = re.compile(r"^([^:]+: ).+ ((?:is|contains|lies) .+)$", re.DOTALL)
+_PLACE: Final = re.compile(r" at (?:byte \d+|\d{4}-\d\d-\d\dT[\d:.]+Z)")
 _QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
