@@ -375,12 +375,6 @@ class UnusedTable(Struct, frozen=True, kw_only=True):
     available_replies: int
 
 
-class RejectedPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A place in the list of what was rejected: newest first."""
-
-    number: Annotated[int, Meta(ge=0, le=2**62)]
-
-
 class ResourceSort(StrEnum):
     """By what a table of resources is ordered.
 

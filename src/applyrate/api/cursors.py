@@ -8,9 +8,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from applyrate.errors import InvalidInput
+from applyrate.intake.rejections import RejectedPosition
 from applyrate.usage import (
     ConversationPosition,
-    RejectedPosition,
     ResourcePosition,
     UnusedPosition,
     Window,

@@ -11,7 +11,8 @@ from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import CURSOR, LIMIT
 from applyrate.api.reading import in_thread, read_limit
 from applyrate.api.request import Request
-from applyrate.usage import RejectedPosition, Window
+from applyrate.intake.rejections import RejectedPosition
+from applyrate.usage import Window
 
 _EXAMPLE: Final = {
     "items": [

@@ -18,7 +18,8 @@ from applyrate.cli.options import (
     opened_inbox,
 )
 from applyrate.cli.terminal import print_json, stdout
-from applyrate.usage import RejectedPosition, Window
+from applyrate.intake.rejections import RejectedPosition
+from applyrate.usage import Window
 
 
 @reporting_failure

@@ -20,6 +20,7 @@ from applyrate.intake.assembly import Pins, is_top
 from applyrate.intake.findings import Finding, list_findings, note_finding
 from applyrate.intake.journal import Notes
 from applyrate.intake.rejections import (
+    RejectedPosition,
     add_rejections,
     forget_rejections,
     list_reasons,
@@ -28,7 +29,7 @@ from applyrate.intake.rejections import (
 from applyrate.intake.room import State, count_kept, drop, make_room, micros_ago, oldest
 from applyrate.intake.spans import ObservedSpan
 from applyrate.store.sqlite.database import Database
-from applyrate.usage import Page, RejectedPosition
+from applyrate.usage import Page
 
 FILE: Final = "inbox.db"
 

@@ -4,13 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from applyrate.answers import RejectedDay, RejectedInput, RejectionReason, Source
 from applyrate.intake.reasons import reason_of
-from applyrate.usage import Page, RejectedPosition
+from applyrate.usage import Page
 
 MAX_KEPT: Final = 100
 """So many are kept one by one of an organization; the reasons count the others."""
@@ -51,6 +51,13 @@ def describe_rejection(
 
 
 _MESSAGE_TEXT: Final = "last_message:"
+
+
+class RejectedPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in the list of what was rejected: newest first."""
+
+    number: Annotated[int, Meta(ge=0, le=2**62)]
+
 
 Fault: TypeAlias = tuple[date, Source, str]
 """What rejections are counted by: their UTC day, source and reason."""
