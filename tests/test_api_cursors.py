@@ -12,7 +12,14 @@ from applyrate.api.cursors import Question
 from applyrate.errors import InvalidInput
 from applyrate.usage import ConversationPosition, ResourcePosition, Window
 
-QUESTION = Question("resources", "action", window=Window())
+SECRET = bytes(range(32))
+
+
+def ask(*subject: str, window: Window | None = None, org: str = "acme") -> Question:
+    return Question(SECRET, org, *subject, window=window or Window())
+
+
+QUESTION = ask("resources", "action")
 AT = datetime(2026, 3, 1, 10, 0, 0, 250_000, UTC)
 
 positions = st.builds(
@@ -43,11 +50,10 @@ def test_any_other_text_is_refused(text: str) -> None:
         QUESTION.position(text, ResourcePosition)
 
 
-def forged(value: object) -> str:
-    """A cursor with the true mark of the question, around something of our own."""
-    true = QUESTION.cursor(ResourcePosition(AT, False, "x")) or ""  # noqa: FBT003 (a struct's field)
-    mark = base64.urlsafe_b64decode(true + "=" * (-len(true) % 4))[:8]
-    return base64.urlsafe_b64encode(mark + msgspec.msgpack.encode(value)).decode().rstrip("=")
+def signed(value: object) -> str:
+    """A cursor with the true signature of the question, around something that is no position."""
+    packed = msgspec.msgpack.encode(value)
+    return base64.urlsafe_b64encode(QUESTION._sign(packed) + packed).decode().rstrip("=")  # noqa: SLF001 (nobody else can sign)
 
 
 @pytest.mark.parametrize(
@@ -63,26 +69,51 @@ def forged(value: object) -> str:
         {"last_used_at": AT, "without_fact": False, "resource_id": "x"},
     ],
 )
-def test_a_forged_position_is_refused(value: object) -> None:
+def test_what_is_signed_and_no_position_is_refused(value: object) -> None:
     with pytest.raises(InvalidInput, match=r"^cursor: "):
-        QUESTION.position(forged(value), ResourcePosition)
+        QUESTION.position(signed(value), ResourcePosition)
 
 
-def test_a_forged_time_without_offset_is_utc() -> None:
-    position = QUESTION.position(forged(["2026-03-01T10:00:00", False, "x"]), ResourcePosition)
+def test_a_time_without_offset_is_utc() -> None:
+    position = QUESTION.position(signed(["2026-03-01T10:00:00", False, "x"]), ResourcePosition)
     assert position is not None
     assert position.last_used_at == AT.replace(microsecond=0)
 
 
 def test_a_cursor_of_another_question_is_refused() -> None:
-    cursor = Question("conversations", "action", window=Window()).cursor(
-        ConversationPosition(AT, "s")
-    )
+    position = ConversationPosition(AT, "s")
+    cursor = ask("conversations", "action").cursor(position)
     for other in (
         QUESTION,
-        Question("conversations", "knowledge", window=Window()),
-        Question("conversations", "action", window=Window(AT)),
-        Question("conversationsaction", window=Window()),
+        ask("conversations", "knowledge"),
+        ask("conversations", "action", window=Window(AT)),
+        ask("conversations", "action", org="other"),
+        ask("conversationsaction"),
+        ask("action", org="conversations"),
+        Question(bytes(32), "acme", "conversations", "action", window=Window()),
     ):
         with pytest.raises(InvalidInput, match="belongs to another question"):
             other.position(cursor, ConversationPosition)
+
+
+@given(st.data())
+def test_no_character_of_a_cursor_can_be_changed(data: st.DataObject) -> None:
+    cursor = QUESTION.cursor(data.draw(positions)) or ""
+    place = data.draw(st.integers(0, len(cursor) - 1))
+    other = data.draw(st.characters(codec="ascii"))
+    changed = cursor[:place] + other + cursor[place + 1 :]
+    if base64.urlsafe_b64decode(padded(cursor)) == lenient(changed):
+        return  # the last character has bits to spare
+    with pytest.raises(InvalidInput, match=r"^cursor: "):
+        QUESTION.position(changed, ResourcePosition)
+
+
+def padded(cursor: str) -> str:
+    return cursor + "=" * (-len(cursor) % 4)
+
+
+def lenient(cursor: str) -> bytes | None:
+    try:
+        return base64.b64decode(padded(cursor), altchars=b"-_", validate=True)
+    except ValueError:
+        return None

@@ -52,6 +52,7 @@ def data(tmp_path: Path) -> Path:
         ("DELETE FROM usage_total", "conversation_count is 0"),
         ("UPDATE usage_total SET handoff_count = 9", "handoff_count is 9"),
         ("UPDATE usage_total SET usage_count = 0", "usage_count is 0"),
+        ("DELETE FROM cursor_secret", "cursor_secret: there are 0 of 32 bytes"),
         ("DELETE FROM invocation", "usage_count is"),
         ("DELETE FROM handed_off", "conversations lack ordinal 1"),
         ("DELETE FROM outcome WHERE fact = 'csat'", "csat 4.5, block 0): it is not there"),

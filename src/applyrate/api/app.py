@@ -90,6 +90,7 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         traces=taken,
         journal=Journal(taken.inbox),
         readers=readers,
+        cursor_secret=store.cursor_secret(),
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
         limits=RateLimits(settings),

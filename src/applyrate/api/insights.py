@@ -8,7 +8,6 @@ from litestar import Response, get
 from applyrate.answers import UnusedList
 from applyrate.api.bodies import CSV, JSON
 from applyrate.api.csv_answers import answer_csv
-from applyrate.api.cursors import Question
 from applyrate.api.operations import EVERY_KEY, OPERATION, SCOPES_TOLD, Operation
 from applyrate.api.parameters import CURSOR, FORMAT, FROM, LIMIT, TO, TYPE
 from applyrate.api.reading import (
@@ -83,7 +82,7 @@ async def list_unused(request: Request) -> UnusedList | Response[bytes]:
     resource_type = readable_type(request, query["type"], "type")
     window = read_window(query)
     form = read_format(query)
-    question = Question("unused", resource_type, window=window)
+    question = request.question("unused", resource_type, window=window)
     limit = read_limit(query)
     after = question.position(query.get("cursor"), UnusedPosition)
     store, org = request.services.store, request.caller.org

@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from msgspec import Struct
 
 from applyrate.api.auth import Authenticator, Caller
+from applyrate.api.cursors import Question
 from applyrate.api.edge import ANSWER_HEADERS, REQUEST_ID
 from applyrate.api.event_streams import Streams
 from applyrate.api.key_uses import KeyUses
@@ -21,6 +22,7 @@ from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
 from applyrate.settings import Settings
 from applyrate.store import Store
+from applyrate.usage import Window
 
 SERVICES: Final = "services"
 """The key under which the app's state holds its Services."""
@@ -37,6 +39,7 @@ class Services(Struct, frozen=True):
     traces: Traces
     journal: Journal
     readers: ThreadPoolExecutor
+    cursor_secret: bytes
     authenticator: Authenticator
     key_uses: KeyUses
     limits: RateLimits
@@ -59,6 +62,10 @@ class Request(litestar.Request[Caller, None, State]):
         """Who asks."""
         caller: Caller = self.scope["user"]
         return caller
+
+    def question(self, *subject: str, window: Window) -> Question:
+        """What a list is asked for, to which its cursors belong."""
+        return Question(self.services.cursor_secret, self.caller.org, *subject, window=window)
 
     @property
     def request_id(self) -> str:

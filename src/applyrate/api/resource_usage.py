@@ -12,7 +12,6 @@ from msgspec import UNSET
 from applyrate.answers import ConversationUsageList, ResourceUsageList, UsageComparison
 from applyrate.api.bodies import CSV, JSON
 from applyrate.api.csv_answers import answer_csv
-from applyrate.api.cursors import Question
 from applyrate.api.operations import EVERY_KEY, OPERATION, SCOPES_TOLD, Operation
 from applyrate.api.parameters import (
     COMPARE,
@@ -190,7 +189,7 @@ async def list_resources(request: Request) -> ResourceUsageList | Response[bytes
     window = read_window(query)
     before = window.before() if read_compare(query) else None
     form = read_format(query)
-    question = Question("resources", resource_type, window=window)
+    question = request.question("resources", resource_type, window=window)
     limit = read_limit(query)
     after = question.position(query.get("cursor"), ResourcePosition)
     store, org = request.services.store, request.caller.org
@@ -273,7 +272,7 @@ async def list_conversations(request: Request) -> ConversationUsageList:
     query = request.query_texts("from", "to", "limit", "cursor", "usage")
     window = read_window(query)
     kind = read_choice(UsageKind, "usage", query.get("usage", UsageKind.APPLIED))
-    question = Question("conversations", resource_type, resource_id, kind, window=window)
+    question = request.question("conversations", resource_type, resource_id, kind, window=window)
     page = await in_thread(
         request,
         partial(

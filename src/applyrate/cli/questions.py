@@ -86,9 +86,9 @@ def list_resources(
 ) -> None:
     """List every resource of a type with its counts, most recently applied first."""
     window = Window.parse(from_, to)
-    question = Question("resources", resource_type, window=window)
-    after = question.position(cursor, ResourcePosition)
     with opened_existing(data) as store:
+        question = Question(store.cursor_secret(), org, "resources", resource_type, window=window)
+        after = question.position(cursor, ResourcePosition)
         ask = partial(store.resources, org, resource_type, window)
         items, cursor = _ask(ask, question, after, limit=limit, show_all=show_all)
         answer = ResourceUsageList(items, cursor, resource_type in store.applied_signal(org))
@@ -127,9 +127,10 @@ def list_conversations(
 ) -> None:
     """List the conversations that used a resource, newest use first."""
     window = Window.parse(from_, to)
-    question = Question("conversations", resource_type, resource_id, usage, window=window)
-    after = question.position(cursor, ConversationPosition)
     with opened_existing(data) as store:
+        subject = ("conversations", resource_type, resource_id, usage)
+        question = Question(store.cursor_secret(), org, *subject, window=window)
+        after = question.position(cursor, ConversationPosition)
         ask = partial(store.conversations, org, resource_type, resource_id, window, kind=usage)
         items, cursor = _ask(ask, question, after, limit=limit, show_all=show_all)
     if as_json:

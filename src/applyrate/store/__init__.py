@@ -232,6 +232,10 @@ class Store(Protocol):
         """What is known of those of the resources that are known."""
         ...
 
+    def cursor_secret(self) -> bytes:
+        """What the cursors of lists are signed with: 32 random bytes, the same for good."""
+        ...
+
     def organizations(self) -> list[str]:
         """The names of all organizations, sorted."""
         ...

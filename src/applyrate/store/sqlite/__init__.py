@@ -283,6 +283,11 @@ class SQLiteStore:
         with self._database.reading() as db:
             return read_changes(db, org, after)
 
+    def cursor_secret(self) -> bytes:
+        with self._database.reading() as db:
+            (secret,) = db.execute(_SIGNED_WITH).fetchone()
+            return bytes(secret)
+
     def organizations(self) -> list[str]:
         with self._database.reading() as db:
             return [name for (name,) in db.execute(_ORGANIZATIONS)]
@@ -327,6 +332,7 @@ class SQLiteStore:
         self._database.close()
 
 
+_SIGNED_WITH = "SELECT secret FROM cursor_secret"
 _ORGANIZATIONS = """
 SELECT name FROM organization UNION SELECT org FROM api_key ORDER BY 1
 """

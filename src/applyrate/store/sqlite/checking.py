@@ -266,6 +266,10 @@ _ORPHANS = (
     WHERE handed_off_at IS NOT NULL AND NOT handoff_is_set
     """,
     """
+    SELECT 'cursor_secret: there are ' || count(*) || ' of 32 bytes, and not one'
+    FROM cursor_secret WHERE length(secret) = 32 HAVING count(*) <> 1
+    """,
+    """
     SELECT 'reportable: there is no type ' || type || ' of organization ' || reportable.org
     FROM reportable LEFT JOIN organization ON organization.id = reportable.org
     WHERE organization.id IS NULL OR type NOT IN ('action', 'instruction', 'knowledge')

@@ -164,6 +164,11 @@ CREATE TABLE outcome (
     PRIMARY KEY (org, fact, value, block)
 ) WITHOUT ROWID;
 
+-- What the cursors of lists are signed with: one row, made with the file, so that every process that
+-- serves it takes the cursors of the others.
+CREATE TABLE cursor_secret (secret BLOB NOT NULL);
+INSERT INTO cursor_secret VALUES (randomblob(32));
+
 CREATE TABLE api_key (
     digest       BLOB PRIMARY KEY,
     key_id       TEXT NOT NULL UNIQUE,
