@@ -4,6 +4,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
+FUZZ_SECONDS ?= 75
 
 BIN := .venv/bin
 export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -44,8 +45,8 @@ docs: .venv/installed-dev  ## build the documentation site in docs/_build
 screenshots: .venv/installed-dev $(BUNDLE)  ## take pictures of every page, and the README's anew
 	$(BIN)/python -m tests.browser.screenshots
 
-fuzz: .venv/installed-dev  ## fuzz the decoder of OTLP for five minutes
-	$(BIN)/python -m tests.fuzz_otlp -max_total_time=300
+fuzz: .venv/installed-dev  ## fuzz the whole API and every decoder, ten minutes in all
+	$(BIN)/python -m tests.fuzzing $(FUZZ_SECONDS)
 
 bench: .venv/installed-dev  ## measure, beside PostgreSQL where it is installed
 	$(BIN)/python -m bench

@@ -1,4 +1,4 @@
-"""Throw bytes at the decoder of OTLP: ``python -m tests.fuzz_otlp [options of libFuzzer]``.
+"""Throw bytes at the decoder of OTLP.
 
 An input that begins with a brace is JSON; of any other the first byte is cut off, and the rest is
 protobuf. Whatever comes, the decoder raises nothing but what it says it raises, takes little memory
@@ -7,9 +7,6 @@ and time, and gives spans that keep all rules and can be read by all conventions
 
 import json
 import re
-import sys
-import tempfile
-from pathlib import Path
 
 import atheris  # type: ignore[import-untyped]  # it has no types
 import msgspec
@@ -20,6 +17,7 @@ with atheris.instrument_imports(include=["applyrate"]):
     from applyrate.intake.otlp import Decoded, decode_json, decode_protobuf
     from applyrate.intake.otlp.decoded import MAX_TOLD
     from applyrate.settings import Settings
+    from tests.fuzzing import fuzz
     from tests.otlp_fixtures import (
         FOLDER,
         as_otlp_json,
@@ -30,12 +28,11 @@ with atheris.instrument_imports(include=["applyrate"]):
         make_span,
     )
 
-LIMITS = ("-rss_limit_mb=1024", "-malloc_limit_mb=256", "-timeout=5", "-max_len=100000")
 RULES = Rules.of(Settings())
 _TRACE_ID, _SPAN_ID = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{16}")
 
 
-def decode_anything(data: bytes) -> None:
+def check(data: bytes) -> None:
     """Decode an input, and check what came out of it."""
     decode = decode_json if data[:1] == b"{" else decode_protobuf
     try:
@@ -43,10 +40,10 @@ def decode_anything(data: bytes) -> None:
     except (InvalidInput, PayloadTooLarge) as error:
         error.message.encode()
         return
-    check(decoded)
+    check_decoded(decoded)
 
 
-def check(decoded: Decoded) -> None:
+def check_decoded(decoded: Decoded) -> None:
     """Fail where a span breaks a rule that every span keeps."""
     assert len(decoded.reasons) == min(decoded.refused_count, MAX_TOLD)
     decoded.message.encode()
@@ -77,14 +74,5 @@ def seeds() -> list[bytes]:
     return found
 
 
-def main() -> None:
-    """Fuzz until libFuzzer's options end it; its status is not 0 if something was found."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number, seed in enumerate(seeds()):
-            (Path(folder) / str(number)).write_bytes(seed)
-        atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[1:], folder], decode_anything)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(check, seeds())

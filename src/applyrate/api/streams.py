@@ -147,9 +147,16 @@ def _readable_types(request: Request) -> frozenset[ResourceType]:
 
 def _last_event_id(request: Request) -> int | None:
     asked = request.query_texts(_LAST_EVENT_ID.name)
-    name, text = "Last-Event-ID", request.headers.get("last-event-id", "")
-    if not text:
-        name, text = _LAST_EVENT_ID.name, asked.get(_LAST_EVENT_ID.name, "")
+    if text := request.headers.get("last-event-id", ""):
+        return read_event_id("Last-Event-ID", text)
+    return read_event_id(_LAST_EVENT_ID.name, asked.get(_LAST_EVENT_ID.name, ""))
+
+
+def read_event_id(name: str, text: str) -> int | None:
+    """The id of an event that a text means, None where it is empty.
+
+    Raises InvalidInput, which tells the ``name`` of what holds it.
+    """
     if not text:
         return None
     if text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST_ID)):
