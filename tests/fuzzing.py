@@ -1,7 +1,7 @@
 """What every ``tests/fuzz_*.py`` is: a decoder, what must hold of anything it is given, and seeds.
 
 ``python -m tests.fuzz_NAME [options of libFuzzer]`` throws bytes at one of them,
-``python -m tests.fuzzing [SECONDS]`` at all of them, one after the other.
+``python -m tests.fuzzing [SECONDS]`` at all of them, one after the other, and at the API before.
 """
 
 import subprocess
@@ -42,9 +42,10 @@ def command(name: str, seconds: int, *options: str) -> list[str]:
 def main() -> None:
     """Fuzz everything, each for so many seconds; stop at the first that finds something."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
-    for name in names():
-        print(f"{name}, {seconds} s", flush=True)
-        subprocess.run(command(name, seconds), cwd=TESTS.parent, check=True)
+    of_api = [sys.executable, "-m", "tests.conformance", str(seconds)]
+    for each in (of_api, *(command(name, seconds) for name in names())):
+        print(*each[1:], flush=True)
+        subprocess.run(each, cwd=TESTS.parent, check=True)
 
 
 if __name__ == "__main__":
