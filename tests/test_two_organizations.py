@@ -206,7 +206,7 @@ def test_pages_of_one_go_on_beside_the_other_as_they_do_alone(world: World) -> N
 def pages(side: Side, path: str) -> list[Any]:
     rows, cursor = [], None
     while True:
-        query = {"limit": 1, "type": "action"} | ({"cursor": cursor} if cursor else {})
+        query = {"limit": "1", "type": "action"} | ({"cursor": cursor} if cursor else {})
         page = side.client.get(path, params=query).json()
         rows += page["items"]
         cursor = page["next"]

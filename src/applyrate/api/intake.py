@@ -6,7 +6,6 @@ from typing import Final
 from litestar import get
 
 from applyrate.answers import RejectedList, UnattributedList
-from applyrate.api.cursors import Question
 from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import CURSOR, LIMIT
 from applyrate.api.reading import in_thread, read_limit
@@ -121,7 +120,7 @@ _REJECTED_EXAMPLE: Final = {
 async def list_rejected(request: Request) -> RejectedList:
     """Answer from a thread: the question reads a file."""
     query = request.query_texts("limit", "cursor")
-    question = Question("rejected", window=Window())
+    question = request.question("rejected", window=Window())
     limit = read_limit(query)
     after = question.position(query.get("cursor"), RejectedPosition)
     inbox, org = request.services.traces.inbox, request.caller.org

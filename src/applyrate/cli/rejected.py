@@ -32,9 +32,9 @@ def rejected(
     as_json: AsJson = False,
 ) -> None:
     """List what was rejected in the last 30 days: how much for which reason, and the newest."""
-    question = Question("rejected", window=Window())
-    after = question.position(cursor, RejectedPosition)
-    with opened_existing(data), opened_inbox(data) as inbox:
+    with opened_existing(data) as store, opened_inbox(data) as inbox:
+        question = Question(store.cursor_secret(), org, "rejected", window=Window())
+        after = question.position(cursor, RejectedPosition)
         page, reasons = inbox.rejections(org, limit=limit, after=after)
     answer = RejectedList(page.items, question.cursor(page.next), reasons)
     if as_json:
