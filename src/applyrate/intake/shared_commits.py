@@ -118,8 +118,12 @@ class SharedCommits(Generic[Entry, Receipt]):
         receipts = _attempt(lambda: self._commit(entries))
         if not isinstance(receipts, Exception):
             return receipts
-        if len(entries) == 1 or isinstance(receipts, Unavailable):
-            return [receipts] * len(entries)
+        if isinstance(receipts, Unavailable):
+            # One for each, since whoever is answered may add to its message.
+            told, seconds = receipts.message, receipts.retry_after_seconds
+            return [Unavailable(told, retry_after_seconds=seconds) for _ in entries]
+        if len(entries) == 1:
+            return [receipts]
         # One of them broke the commit that they shared: alone, it fails alone.
         return [outcome for one in entries for outcome in self._commit_together([one])]
 

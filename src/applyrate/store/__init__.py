@@ -281,16 +281,17 @@ class Store(Protocol):
         ...
 
 
-_FILE = "applyrate.db"
+FILE = "applyrate.db"
+"""The name of the store's file in a data folder."""
 
 
 def open_store(data: Path) -> Store:
     """The embedded store in a data folder, made where it is not there yet."""
     from applyrate.store.sqlite import SQLiteStore
 
-    return SQLiteStore(data / _FILE)
+    return SQLiteStore(data / FILE)
 
 
 def store_exists(data: Path) -> bool:
     """Whether a data folder holds a store."""
-    return (data / _FILE).exists()
+    return (data / FILE).exists()

@@ -76,11 +76,9 @@ class SQLiteStore:
     """The Store protocol on one file, which several processes may open at the same time."""
 
     def __init__(self, path: Path, *, max_kept_bytes: int = 2 * MAX_KEPT_BYTES) -> None:
-        self._database = Database(path)
-        self._directory = Directory()
-        self._days = Days(max_kept_bytes // 2)
-        self._columns = Columns(max_kept_bytes // 4)
-        self._conversation_columns = ConversationColumns(max_kept_bytes // 4)
+        self._max_kept_bytes = max_kept_bytes
+        self._forget()
+        self._database = Database(path, reopened=self._forget)
 
     @property
     def kept_bytes(self) -> int:
@@ -330,6 +328,13 @@ class SQLiteStore:
 
     def close(self) -> None:
         self._database.close()
+
+    def _forget(self) -> None:
+        """Keep nothing in memory that was read from the file."""
+        self._directory = Directory()
+        self._days = Days(self._max_kept_bytes // 2)
+        self._columns = Columns(self._max_kept_bytes // 4)
+        self._conversation_columns = ConversationColumns(self._max_kept_bytes // 4)
 
 
 _SIGNED_WITH = "SELECT secret FROM cursor_secret"

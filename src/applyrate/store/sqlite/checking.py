@@ -32,15 +32,20 @@ _KIND_NAME = {code: kind for kind, code in KIND_CODE.items()}
 
 def check(db: sqlite3.Connection) -> Iterator[str]:
     """Verify the whole file, inside the caller's read transaction."""
+    if faults := file_faults(db):
+        yield from faults
+        return
+    yield from (sentence for query in _ORPHANS for (sentence,) in db.execute(query))
+    yield from _Check(db).faults()
+
+
+def file_faults(db: sqlite3.Connection) -> list[str]:
+    """What SQLite itself finds wrong with a file; with any, its rows need not be looked at."""
     try:
         faults = [fault for (fault,) in db.execute("PRAGMA integrity_check") if fault != "ok"]
     except sqlite3.DatabaseError as error:  # too damaged to be examined
         faults = [str(error)]
-    if faults:
-        yield from (f"the file is damaged: {fault}" for fault in faults)
-        return
-    yield from (sentence for query in _ORPHANS for (sentence,) in db.execute(query))
-    yield from _Check(db).faults()
+    return [f"the file is damaged: {fault}" for fault in faults]
 
 
 class _Replies(NamedTuple):

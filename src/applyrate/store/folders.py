@@ -1,0 +1,75 @@
+"""The data folder itself: made so that it lasts, held by whoever works on it.
+
+Everybody who has a database of the folder open holds the folder, together with any others (flock).
+Whoever puts other databases in their place must have it alone. A lock ends with its process,
+however that ends.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from applyrate.errors import ApplyrateError, Unavailable
+
+RETRY_AFTER_SECONDS = 1
+
+
+class FolderInUse(ApplyrateError):
+    """Somebody works on a folder that is wanted alone."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, whose names survive a loss of power. Raises OSError."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names that a folder holds to the disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def hold(folder: Path) -> int:
+    """Hold a folder with others until the descriptor that this returns is closed.
+
+    Raises Unavailable while somebody has it alone, and OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    if not _lock(descriptor, fcntl.LOCK_SH):
+        os.close(descriptor)
+        raise Unavailable(
+            f"a backup is being restored into {folder.name}; try again soon",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    return descriptor
+
+
+@contextmanager
+def hold_alone(folder: Path) -> Iterator[None]:
+    """Hold a folder that nobody else holds. Raises FolderInUse, OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not _lock(descriptor, fcntl.LOCK_EX):
+            raise FolderInUse(
+                f"{str(folder)!r} is in use; stop the service and the commands that work on it"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
