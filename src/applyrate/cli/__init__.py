@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from applyrate.cli import keys
+from applyrate.cli.backups import backup, restore
 from applyrate.cli.checking import check
 from applyrate.cli.demo import demo
 from applyrate.cli.importing import import_file
@@ -63,3 +64,5 @@ app.command("unattributed", rich_help_panel=_DATA)(unattributed)
 app.command("attribute", rich_help_panel=_DATA)(attribute)
 app.command("rejected", rich_help_panel=_DATA)(rejected)
 app.command("check", rich_help_panel=_DATA)(check)
+app.command("backup", rich_help_panel=_DATA)(backup)
+app.command("restore", rich_help_panel=_DATA)(restore)

@@ -18,6 +18,7 @@ from applyrate.answers import InboxDepth, RejectedInput, RejectionReason, Unattr
 from applyrate.intake.arrivals import add_arrivals, forget_arrivals, measure_depth
 from applyrate.intake.assembly import Pins, is_top
 from applyrate.intake.findings import Finding, list_findings, note_finding
+from applyrate.intake.inbox_checking import check_inbox
 from applyrate.intake.journal import Notes
 from applyrate.intake.rejections import (
     RejectedPosition,
@@ -181,6 +182,11 @@ class Inbox:
         """The attributes that organizations mapped, in that order."""
         with self._database.reading() as db:
             return _mapped(db)
+
+    def check(self) -> Iterator[str]:
+        """Verify everything that is kept; a sentence for each fault."""
+        with self._database.reading() as db:
+            yield from check_inbox(db)
 
     def close(self) -> None:
         """Release the file."""
