@@ -128,10 +128,8 @@ async def _running(services: Services, stopping: asyncio.Event) -> AsyncIterator
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        try:
-            await services.key_uses.write()
-        finally:
-            await services.journal.close()
-            await services.traces.close()
-            await services.commits.close()
-            services.readers.shutdown()
+        await services.key_uses.try_to_write()
+        await services.journal.close()
+        await services.traces.close()
+        await services.commits.close()
+        services.readers.shutdown()

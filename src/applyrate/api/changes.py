@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from applyrate.answers import UsageChange
+from applyrate.errors import Unavailable
 from applyrate.store import Store
 from applyrate.usage import ResourceType, Window
 
@@ -86,6 +87,8 @@ class Feeds:
             for feed in [self._feeds[org] for org in orgs if org in self._feeds]:
                 try:
                     await feed.look()
+                except Unavailable:
+                    pass  # the log has it from whoever found it so
                 except Exception:  # noqa: BLE001 (whatever it is, the next look finds the same)
                     _log.exception("the changes of %s cannot be read now", feed.org)
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -5,6 +5,7 @@ import logging
 from datetime import datetime
 from typing import Final
 
+from applyrate.errors import Unavailable
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.store import Store
 
@@ -40,7 +41,13 @@ class KeyUses:
         """Write until cancelled."""
         while True:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
-            try:
-                await self.write()
-            except Exception:  # noqa: BLE001 (whatever it is, the next minute tries again)
-                _log.exception("the times of the keys' last use could not be written")
+            await self.try_to_write()
+
+    async def try_to_write(self) -> None:
+        """Write what was noted, as far as that can be done now; the log tells why it cannot."""
+        try:
+            await self.write()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the next minute tries again)
+            known = isinstance(error, Unavailable)
+            text = "the times of the keys' last use cannot be written: %s"
+            _log.error(text, error, exc_info=not known)

@@ -8,6 +8,7 @@
 
 import errno
 import functools
+import logging
 import sqlite3
 from collections.abc import Callable
 from typing import ParamSpec
@@ -21,6 +22,8 @@ FAILED = 1
 CALLED_WRONGLY = 2
 INTERRUPTED = 130
 
+_SILENT = logging.NullHandler()
+
 P = ParamSpec("P")
 
 
@@ -29,6 +32,8 @@ def reporting_failure(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        # A service logs it; what a command cannot read or write is in its one line.
+        logging.getLogger("applyrate.store").addHandler(_SILENT)
         try:
             command(*args, **kwargs)
         except (ApplyrateError, OSError, sqlite3.Error) as error:

@@ -195,16 +195,19 @@ class _Identity(NamedTuple):
     wal: tuple[int, int] | None
 
 
-class _OpenFile(NamedTuple):
+class _OpenFile:
     """The writer's connection, the folder's lock, and which files they belong to."""
 
-    writer: sqlite3.Connection
-    held: int
-    identity: _Identity
+    def __init__(self, writer: sqlite3.Connection, held: int, identity: _Identity) -> None:
+        self.writer = writer
+        self.identity = identity
+        self._held: int | None = held
 
     def close(self) -> None:
         self.writer.close()
-        os.close(self.held)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
 
 def _identify(path: Path, wal: Path) -> _Identity:
