@@ -17,9 +17,9 @@ import pytest
 
 from applyrate.backups import back_up, check_files, restore
 from applyrate.errors import InvalidInput, NotFound
+from applyrate.folders import FolderInUse
 from applyrate.intake.inbox import Inbox, SpanBatch
 from applyrate.store import open_store
-from applyrate.store.folders import FolderInUse
 from applyrate.store.sqlite.database import STORE_MIGRATIONS, Database
 from applyrate.store.sqlite.migrations import WrittenByNewer
 from applyrate.usage import Applied, Recording, Reply, ResourceType, Window

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,15 @@ class Sender:
 
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
-        self.count = 0
+        self._numbers = count(1)
         self.replies: set[str] = set()
         self.conversations: set[str] = set()
         self.spans: set[str] = set()
+
+    @property
+    def kept(self) -> tuple[set[str], set[str], set[str]]:
+        """What was acknowledged, of each kind."""
+        return self.replies, self.conversations, self.spans
 
     def send_reply(self) -> httpx.Response:
         name = self._name("r")
@@ -65,8 +71,7 @@ class Sender:
         return self._keep(answer, 200, self.spans, name)
 
     def _name(self, kind: str) -> str:
-        self.count += 1
-        return f"{kind}{self.count}"
+        return f"{kind}{next(self._numbers)}"
 
     def _keep(
         self, answer: httpx.Response, status: int, kept: set[str], name: str
@@ -121,13 +126,13 @@ def check_unavailable(answer: httpx.Response, file: str, reason: str) -> None:
     assert reason in message
 
 
-def check_kept(data: Path, sender: Sender) -> None:
+def check_kept(data: Path, sender: Sender, org: str = "acme") -> None:
     """All that was acknowledged is there, and all that is there is whole."""
     assert list(check_files(data)) == []
     with closing(open_store(data)) as store:
-        assert sender.replies <= {usage.reply_id for usage in store.usages("acme", Window())}
+        assert sender.replies <= {usage.reply_id for usage in store.usages(org, Window())}
         for session_id in sender.conversations:
-            conversation = store.conversation("acme", session_id)
+            conversation = store.conversation(org, session_id)
             assert conversation is not None
             assert conversation.status == "resolved"
     with closing(sqlite3.connect(data / "inbox.db")) as db:
@@ -177,11 +182,11 @@ def test_a_fault_is_told_and_over_with_its_cause(
         assert counted >= len(sender.replies)
         check_kept(disk / "data", sender)
     log = (tmp_path / "log").read_text()
-    file = disk / "data" / "applyrate.db"
+    store_file = disk / "data" / "applyrate.db"
     doing = "written" if reads else "read"
-    assert f"{file} cannot be {doing}: {reason}" in log
-    assert f"{file} can be {doing} again, after" in log
-    assert log.count(f"{file} cannot be {doing}") < 4, "the log is flooded"
+    assert f"{store_file} cannot be {doing}: {reason}" in log
+    assert f"{store_file} can be {doing} again, after" in log
+    assert log.count(f"{store_file} cannot be {doing}") < 4, "the log is flooded"
     assert "Traceback" not in log
 
 

@@ -16,11 +16,11 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from applyrate.errors import ApplyrateError, InvalidInput, NotFound
+from applyrate.folders import hold_alone, make_folder, sync_folder
 from applyrate.intake.inbox import FILE as INBOX
 from applyrate.intake.inbox import Inbox
 from applyrate.store import FILE as STORE
 from applyrate.store import open_store, store_exists
-from applyrate.store.folders import hold_alone, make_folder, sync_folder
 from applyrate.store.sqlite.copying import copy_file, seal
 
 FILES: Final = (INBOX, STORE)

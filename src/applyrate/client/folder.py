@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from applyrate.client.backlog import MAX_BATCH_BYTES, MAX_BATCH_LINES, fitting
+from applyrate.folders import make_folder, sync_folder
 
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 _SUFFIX: Final = ".ndjson"
@@ -36,7 +37,7 @@ class FolderBacklog:
     @classmethod
     def open(cls, folder: Path, max_bytes: int) -> Self:
         """With whatever nobody holds; the folder is made where it is not there. Raises OSError."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return cls(folder, max_bytes, _take_over(folder))
 
     @property
@@ -79,11 +80,7 @@ class FolderBacklog:
         """As in Backlog: on the disk, with the names that lead there."""
         for segment in list(self._segments):
             segment.force()
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._folder)
 
     def leave(self) -> int:
         """As in Backlog: nothing is lost, and whoever starts next on the folder sends it."""

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
-from applyrate.store.folders import hold, make_folder
+from applyrate.folders import hold, make_folder
 from applyrate.store.sqlite.migrations import migrate
 from applyrate.store.sqlite.troubles import Doing, Troubles
 

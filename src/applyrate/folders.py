@@ -1,6 +1,6 @@
-"""The data folder itself: made so that it lasts, held by whoever works on it.
+"""Folders: made so that they last, and held by whoever works on them.
 
-Everybody who has a database of the folder open holds the folder, together with any others (flock).
+Everybody who has a database of a data folder open holds the folder, with any others (flock).
 Whoever puts other databases in their place must have it alone. A lock ends with its process,
 however that ends.
 """
