@@ -13,7 +13,7 @@ FRONTEND := src/applyrate/dashboard/frontend
 BUNDLE := src/applyrate/dashboard/static/manifest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo install test check format docs screenshots fuzz bench lock clean
+.PHONY: help serve demo install test check format docs screenshots fuzz storm soak bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ screenshots: .venv/installed-dev $(BUNDLE)  ## take pictures of every page, and 
 
 fuzz: .venv/installed-dev  ## fuzz the whole API and every decoder, ten minutes in all
 	$(BIN)/python -m tests.fuzzing $(FUZZ_SECONDS)
+
+storm: .venv/installed-dev  ## kill the service 200 times at random moments, and look for what is lost
+	$(BIN)/python -m tests.kill_storm --rounds 200
+
+soak: .venv/installed-dev  ## two hours at half of what the service can take
+	$(BIN)/python -m tests.soak --minutes 120
 
 bench: .venv/installed-dev  ## measure, beside PostgreSQL where it is installed
 	$(BIN)/python -m bench
