@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from applyrate.errors import ApplyrateError, InvalidInput, NotFound
-from applyrate.folders import hold_alone, make_folder, sync_folder
+from applyrate.folders import held, hold_alone, make_folder, sync_folder
 from applyrate.intake.inbox import FILE as INBOX
 from applyrate.intake.inbox import Inbox
 from applyrate.store import FILE as STORE
@@ -70,7 +70,8 @@ def back_up(data: Path, folder: Path, show: Show = lambda _done, _total: None) -
     folder = folder.absolute()
     make_folder(folder.parent)
     with _stage(folder.parent / f".{folder.name}.partial") as staged:
-        size_bytes = _copy(data, staged, show)
+        with held(data):
+            size_bytes = _copy(data, staged, show)
         if faults := list(check_files(staged)):
             raise NotIntact("the copy is not intact, and was removed", faults)
         _seal(staged)

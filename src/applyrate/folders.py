@@ -54,6 +54,16 @@ def hold(folder: Path) -> int:
 
 
 @contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder with others while the block runs. Raises as ``hold`` does."""
+    descriptor = hold(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def hold_alone(folder: Path) -> Iterator[None]:
     """Hold a folder that nobody else holds. Raises FolderInUse, OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
