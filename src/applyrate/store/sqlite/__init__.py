@@ -76,8 +76,10 @@ class SQLiteStore:
     """The Store protocol on one file, which several processes may open at the same time."""
 
     def __init__(self, path: Path, *, max_kept_bytes: int = 2 * MAX_KEPT_BYTES) -> None:
-        self._max_kept_bytes = max_kept_bytes
-        self._forget()
+        self._directory = Directory()
+        self._days = Days(max_kept_bytes // 2)
+        self._columns = Columns(max_kept_bytes // 4)
+        self._conversation_columns = ConversationColumns(max_kept_bytes // 4)
         self._database = Database(path, reopened=self._forget)
 
     @property
@@ -332,9 +334,9 @@ class SQLiteStore:
     def _forget(self) -> None:
         """Keep nothing in memory that was read from the file."""
         self._directory = Directory()
-        self._days = Days(self._max_kept_bytes // 2)
-        self._columns = Columns(self._max_kept_bytes // 4)
-        self._conversation_columns = ConversationColumns(self._max_kept_bytes // 4)
+        self._days.clear()
+        self._columns.clear()
+        self._conversation_columns.clear()
 
 
 _SIGNED_WITH = "SELECT secret FROM cursor_secret"

@@ -67,6 +67,10 @@ class Columns:
         """What the columns that are kept take, about."""
         return self._kept.bytes
 
+    def clear(self) -> None:
+        """Forget all columns."""
+        self._kept.clear()
+
     def read(self, db: sqlite3.Connection, key: ColumnKey, version: int) -> Column:
         """A column as it is in a read transaction, where its day has that version."""
         column = self._kept.find(key, version)

@@ -52,6 +52,10 @@ class ConversationColumns:
         """What the columns that are kept take, about."""
         return self._kept.bytes
 
+    def clear(self) -> None:
+        """Forget all columns."""
+        self._kept.clear()
+
     def read(
         self,
         db: sqlite3.Connection,

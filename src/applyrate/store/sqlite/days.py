@@ -104,7 +104,7 @@ class Days:
                     self._spend(known, -forgotten.bytes)
 
     def clear(self) -> None:
-        """Forget everything: a transaction was undone."""
+        """Forget everything: a transaction was undone, or the file is another one."""
         with self._lock:
             self._clear()
 

@@ -20,6 +20,12 @@ class Kept(Generic[Value]):
         self._values: OrderedDict[Hashable, tuple[int, Value, int]] = OrderedDict()
         self.bytes = 0
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._values.clear()
+            self.bytes = 0
+
     def find(self, key: Hashable, version: int) -> Value | None:
         """The value of that version; None where there is none."""
         with self._lock:
