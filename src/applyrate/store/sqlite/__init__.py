@@ -2,10 +2,10 @@
 
 ``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
 ``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
-``edges`` for the days that a window covers in part; ``timelines``, ``outcomes``,
+``edges`` for the days that a window covers in part; ``timelines``, ``usage_counts``, ``outcomes``,
 ``conversation_usage``, ``export`` and ``changes`` are a question each; ``ranking``, ``unused``,
 ``totals`` and ``type_timelines`` are about all resources of a type, which ``type_counting`` counts
-at once; ``catalogue`` has what is said of resources, ``replies`` and ``signals`` tell what else was
+at once from ``columns``; ``catalogue`` has what is said of resources, ``replies`` and ``signals`` tell what else was
 recorded; ``checking`` verifies all of it.
 """
 
