@@ -5,8 +5,8 @@
 ``edges`` for the days that a window covers in part; ``timelines``, ``usage_counts``, ``outcomes``,
 ``conversation_usage``, ``export`` and ``changes`` are a question each; ``ranking``, ``unused``,
 ``totals`` and ``type_timelines`` are about all resources of a type, which ``type_counting`` counts
-at once from ``columns``; ``catalogue`` has what is said of resources, ``replies`` and ``signals`` tell what else was
-recorded; ``checking`` verifies all of it.
+at once from ``columns``; ``catalogue`` has what is said of resources, ``replies`` and ``signals``
+tell what else was recorded; ``checking`` verifies all of it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
