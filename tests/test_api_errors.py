@@ -91,10 +91,11 @@ def test_what_nobody_expected_is_500_with_the_logs_id_and_no_detail(
         answer = client.get("/resource-usage/action", headers={"X-Request-Id": "find-me"})
     message = check_error(answer, 500)
     assert message == "something went wrong here; the service's log has it as find-me"
+    told = capfd.readouterr().err
     assert (
-        "ERROR applyrate.api.failures: find-me: /resource-usage/action failed"
-        in capfd.readouterr().err
-    )
+        "ERROR request_failed: a request failed in a way that nobody expected"
+        " (request_id=find-me method=GET route=/resource-usage/{resource_type})\nTraceback"
+    ) in told
 
 
 def test_a_store_that_cannot_be_read_is_503_with_retry_after(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ METHODS = {
 }
 """The method for each operation."""
 
-FOR_OTHERS = {"recordTraces"}
+FOR_OTHERS = {"recordTraces", "getReadiness", "getMetrics"}
 """Operations that have clients of their own."""
 
 

@@ -321,6 +321,38 @@ class Health(Struct, frozen=True):
     status: Literal["ok"] = "ok"
 
 
+class PartStatus(StrEnum):
+    """How a part of the service is; ``degraded`` is slower than it should be and does its work."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+
+
+class Part(Struct, frozen=True, omit_defaults=True):
+    """How one part is; ``problem`` says what is wrong with it, where anything is."""
+
+    status: PartStatus
+    problem: str | UnsetType = UNSET
+
+
+class ReadyParts(Struct, frozen=True):
+    """Each part on which the service's readiness depends."""
+
+    store: Part
+    inbox: Part
+    disk: Part
+    migrations: Part
+    span_processes: Part
+
+
+class ReadinessReport(Struct, frozen=True):
+    """The service is ready: no part of it is failing."""
+
+    parts: ReadyParts
+    status: Literal["ready"] = "ready"
+
+
 class UsageChange(Struct, frozen=True):
     """The counts of a resource of all time, as they are after a change."""
 

@@ -23,14 +23,16 @@ class ApplyrateError(Exception):
     """The root: whatever can go wrong in a way that a caller should read about.
 
     ``request_id`` is what the service's log calls the request, where a client got this answer.
+    ``limit`` names the setting whose limit it is, for the service's metrics.
     """
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     request_id: str | None = None
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, limit: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.limit = limit
 
 
 class InvalidInput(ApplyrateError):
@@ -72,8 +74,8 @@ class UnsupportedMediaType(ApplyrateError):
 class _Delayed(ApplyrateError):
     """An error that says after how many seconds to try again (``Retry-After``)."""
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_seconds: int, limit: str | None = None) -> None:
+        super().__init__(message, limit=limit)
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -21,6 +21,7 @@ SCOPES = (
     "actions:write",
     "org:read",
     "org:write",
+    "metrics:read",
 )
 
 _PREFIX = "apr_live_"

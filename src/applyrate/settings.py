@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -137,6 +137,34 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = ("transfer_to_human_agents", "escalate_to_human")
 
+    metrics: Annotated[
+        Literal["open", "key", "off"],
+        Meta(
+            description="Who may read `GET /metrics`: `open` for everyone, `key` for a key with the"
+            " scope `metrics:read`, `off` for nobody."
+        ),
+    ] = "key"
+    min_free_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="With less room on the data folder's disk, `GET /health/ready` answers"
+            " 503.",
+        ),
+    ] = 256 * 1024 * 1024
+    log_format: Annotated[
+        Literal["text", "json"],
+        Meta(description="How a line of the log is written: `text` or `json`."),
+    ] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least that is logged: `debug`, `info`, `warning` or `error`."),
+    ] = "warning"
+    access_log: Annotated[
+        Literal["on", "off"],
+        Meta(description="Whether each request is logged, whatever the level: `on` or `off`."),
+    ] = "off"
+
     @property
     def data_path(self) -> Path:
         """The data folder."""
@@ -153,7 +181,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             given[field.name] = _convert(environ[variable], field)
         except msgspec.ValidationError as error:
-            rule = broken_rule(str(error))
+            choices = _choices(field)
+            rule = f"is not one of {', '.join(choices)}" if choices else broken_rule(str(error))
             raise InvalidInput(f"{variable}: {environ[variable]!r} {rule}") from None
     return Settings(**given)
 
@@ -161,6 +190,12 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def _convert(text: str, field: msgspec.structs.FieldInfo) -> object:
     value = _split(text) if isinstance(field.default, tuple) else text
     return msgspec.convert(value, field.type, strict=False)
+
+
+def _choices(field: msgspec.structs.FieldInfo) -> tuple[str, ...]:
+    """The values of which a setting takes one, where it does."""
+    kind = get_args(field.type)[0]
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _split(text: str) -> list[str]:

@@ -12,7 +12,7 @@ async def admit(request: Request) -> None:
     says so.
     """
     operation: Operation = request.route_handler.opt[OPERATION]
-    if operation.public:
+    if operation.public or operation.opened_by(request.services.settings):
         return
     caller = await request.services.authenticator.authenticate(request.scope["headers"])
     request.scope["user"] = caller
@@ -24,5 +24,6 @@ async def admit(request: Request) -> None:
                 f"the key has used its {allowance.quota} {allowance.rate} requests of this minute;"
                 f" try again in {allowance.reset_seconds} s",
                 retry_after_seconds=allowance.reset_seconds,
+                limit=f"{allowance.rate}_limit",
             )
     caller.require(operation.scopes)

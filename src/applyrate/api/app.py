@@ -1,6 +1,7 @@
 """The ASGI application: every route, and what they work with."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -9,6 +10,7 @@ from typing import Final, cast
 from litestar import Litestar
 from litestar.datastructures import State
 
+from applyrate.answers import PartStatus
 from applyrate.api import (
     catalogue,
     conversation_usage,
@@ -18,6 +20,7 @@ from applyrate.api import (
     insights,
     intake,
     keys,
+    metrics,
     outcomes,
     recording,
     resource_usage,
@@ -32,12 +35,19 @@ from applyrate.api.event_streams import Streams
 from applyrate.api.failures import answer_failure
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
+from applyrate.api.observed import Observed
 from applyrate.api.openapi import describe, operation_of
+from applyrate.api.readiness import Readiness
 from applyrate.api.request import SERVICES, Request, Services
 from applyrate.dashboard.routes import dashboard
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
+from applyrate.observability.gauges import Gauges
+from applyrate.observability.metrics import Metrics
+from applyrate.observability.service_observer import ServiceObserver
+from applyrate.observability.traced_store import trace_questions
+from applyrate.observability.tracing import Tracing, start_tracing
 from applyrate.settings import Settings
 from applyrate.store import Store
 
@@ -63,6 +73,8 @@ ROUTES: Final = (
     keys.list_keys,
     keys.revoke_key,
     health.get_liveness,
+    health.get_readiness,
+    metrics.get_metrics,
     docs.get_document,
     docs.get_page,
     docs.get_front,
@@ -78,23 +90,29 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
     finishes what it accepted. Streams end when ``stopping`` is set, which a server does that waits
     for requests under way.
     """
+    seen, tracing = Metrics(), start_tracing(os.environ)
+    if tracing:
+        store = trace_questions(store, tracing)
+    observer = ServiceObserver(seen, tracing)
     readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
     open_streams = Streams(settings, store, readers)
-    commits = GroupCommit(store, recorded=open_streams.feeds.wake)
+    commits = GroupCommit(store, recorded=open_streams.feeds.wake, observer=observer)
+    spans = Traces(settings, store, commits, observer)
     key_uses = KeyUses(store, commits)
-    taken = Traces(settings, store, commits)
     services = Services(
         settings=settings,
         store=store,
         commits=commits,
-        traces=taken,
-        journal=Journal(taken.inbox),
+        traces=spans,
+        journal=Journal(spans.inbox),
         readers=readers,
         cursor_secret=store.cursor_secret(),
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
         limits=RateLimits(settings),
         streams=open_streams,
+        metrics=seen,
+        readiness=Readiness(settings, store, commits, spans, readers),
         document=describe(ROUTES),
         operations={operation.operation_id: operation for operation in map(operation_of, ROUTES)},
     )
@@ -104,15 +122,34 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         before_request=admit,  # type: ignore[arg-type]  # request_class makes every request ours
         exception_handlers={Exception: answer_failure},
         state=State({SERVICES: services}),
-        lifespan=[lambda _: _running(services, stopping or asyncio.Event())],
+        lifespan=[lambda _: _running(services, tracing, stopping or asyncio.Event())],
         openapi_config=None,  # it cannot say what the published operation does; see openapi.py
         logging_config=None,
     )
-    return Edge(cast("AsgiApp", app))
+    _watch_state(services)
+    return Edge(Observed(cast("AsgiApp", app), seen, tracing))
+
+
+def _watch_state(services: Services) -> None:
+    """Let the metrics have the state of the data, too."""
+    services.metrics.registry.register(
+        Gauges(
+            services.settings.data_path,
+            services.store,
+            services.traces.inbox,
+            open_streams=lambda: services.streams.open_count,
+            ready_parts=lambda: {
+                name: part.status is not PartStatus.FAILING
+                for name, part in services.readiness.parts.items()
+            },
+        )
+    )
 
 
 @asynccontextmanager
-async def _running(services: Services, stopping: asyncio.Event) -> AsyncIterator[None]:
+async def _running(
+    services: Services, tracing: Tracing | None, stopping: asyncio.Event
+) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(services.key_uses.write_every_minute()),
         asyncio.create_task(services.traces.run()),
@@ -133,3 +170,5 @@ async def _running(services: Services, stopping: asyncio.Event) -> AsyncIterator
         await services.traces.close()
         await services.commits.close()
         services.readers.shutdown()
+        if tracing:
+            await asyncio.to_thread(tracing.close)

@@ -14,6 +14,8 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 PROTOBUF: Final = "application/x-protobuf"
 CSV: Final = "text/csv"
+TEXT: Final = "text/plain"
+OPEN_METRICS: Final = "application/openmetrics-text"
 PARQUET: Final = "application/vnd.apache.parquet"
 
 _PIECE_BYTES: Final = 65_536
@@ -64,7 +66,10 @@ class _Limit(Struct, frozen=True):
     def check(self, length: int) -> None:
         """Raise PayloadTooLarge for a longer body."""
         if length > self.max_bytes:
-            raise PayloadTooLarge(f"the body: longer than {self.max_bytes} bytes; {self.way_out}")
+            raise PayloadTooLarge(
+                f"the body: longer than {self.max_bytes} bytes; {self.way_out}",
+                limit="max_body_bytes",
+            )
 
 
 async def read_pieces(request: Request, limit: _Limit | None = None) -> AsyncIterator[bytes]:

@@ -103,6 +103,7 @@ async def _read_entries(request: Request) -> tuple[list[CatalogueEntry], list[Re
                 " their own"
             )
         if isinstance(raw, OverlongLine):
+            request.services.metrics.hit_limit("max_line_bytes")
             rejected.append(
                 RejectedEntry(index, None, f"the line is longer than {raw.max_bytes} bytes")
             )

@@ -7,7 +7,6 @@ is kept nowhere but in the store, which tells each resource once.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
@@ -17,6 +16,8 @@ import msgspec
 
 from applyrate.answers import UsageChange
 from applyrate.errors import Unavailable
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 from applyrate.store import Store
 from applyrate.usage import ResourceType, Window
 
@@ -37,7 +38,6 @@ _PAUSE_SECONDS: Final = 0.1
 _KEPT_STATES: Final = 20_000
 _KEPT_CHANGES: Final = 8
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -89,8 +89,8 @@ class Feeds:
                     await feed.look()
                 except Unavailable:
                     pass  # the log has it from whoever found it so
-                except Exception:  # noqa: BLE001 (whatever it is, the next look finds the same)
-                    _log.exception("the changes of %s cannot be read now", feed.org)
+                except Exception as error:  # noqa: BLE001 (whatever it is, the next look finds the same)
+                    tell(Event.CHANGES_UNREADABLE, error, org=feed.org)
             await asyncio.sleep(_PAUSE_SECONDS)
 
 

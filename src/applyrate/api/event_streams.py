@@ -1,7 +1,6 @@
 """The streams that are open: how many there may be, and what ends them."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final
@@ -12,6 +11,8 @@ from litestar.types import Receive, Scope, Send
 from applyrate.api.changes import Feeds
 from applyrate.api.telling import Follower, Telling
 from applyrate.errors import ApplyrateError, TooManyRequests, Unavailable
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 from applyrate.settings import Settings
 from applyrate.store import Store
 
@@ -21,8 +22,6 @@ CHECK_SECONDS: Final = 5.0
 """How often it is looked whether those who follow may still read."""
 
 _RETRY_AFTER_SECONDS: Final = 5
-
-_log = logging.getLogger(__name__)
 
 
 class Streams:
@@ -35,6 +34,11 @@ class Streams:
         self._ended = False
         self.feeds = Feeds(store, readers)
 
+    @property
+    def open_count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def open(self, follower: Follower) -> "EventStream":
         """The answer to a follower, which is a stream.
 
@@ -45,11 +49,13 @@ class Streams:
             raise TooManyRequests(
                 f"the key has {own} streams open, which is the most; close one of them",
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
+                limit="max_key_streams",
             )
         if len(self._open) >= self._max_streams:
             raise Unavailable(
                 f"{len(self._open)} streams are open, which is the most; try again",
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
+                limit="max_streams",
             )
         if self._ended:
             raise Unavailable(
@@ -66,8 +72,8 @@ class Streams:
                     await stream.follower.admit()
                 except ApplyrateError:
                     stream.end()
-                except Exception:  # noqa: BLE001 (whatever it is, the next check asks again)
-                    _log.exception("who may read a stream cannot be checked now")
+                except Exception as error:  # noqa: BLE001 (whatever it is, the next check asks again)
+                    tell(Event.STREAM_CHECK_FAILED, error)
 
     async def end_when(self, stopping: asyncio.Event) -> None:
         """End all streams, and open none any more, once the service is told to stop."""
@@ -122,7 +128,7 @@ async def _first_of(*ways: Coroutine[Any, Any, object]) -> None:
         task.cancel()
     for outcome in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(outcome, Exception):
-            _log.error("a stream breaks off", exc_info=outcome)
+            tell(Event.STREAM_BROKEN, outcome)
 
 
 async def _leave(receive: Receive) -> None:

@@ -1,6 +1,5 @@
 """Whatever goes wrong, as an answer: one body, its status, the headers that belong to it."""
 
-import logging
 import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,6 +11,8 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from msgspec import Struct
 
 from applyrate.api.edge import REQUEST_ID
+from applyrate.api.observed import UNMATCHED
+from applyrate.api.request import SERVICES, Services
 from applyrate.errors import (
     ApplyrateError,
     ErrorBody,
@@ -21,8 +22,8 @@ from applyrate.errors import (
     Unavailable,
     error_body,
 )
-
-_log = logging.getLogger(__name__)
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 
 
 class Failure(Struct, frozen=True):
@@ -54,6 +55,10 @@ def read_failure(request: litestar.Request[Any, Any, Any], error: Exception) -> 
     if isinstance(error, HTTPException) and not isinstance(error, NotFoundException):
         return Failure(HTTPStatus(error.status_code), error.detail, error.headers or {})
     known = error if isinstance(error, ApplyrateError) else _translate(request, error)
+    if known.limit:
+        services: Services = request.app.state[SERVICES]
+        services.metrics.hit_limit(known.limit)
+        tell(Event.LIMIT_HIT, limit=known.limit, route=_route(request))
     return Failure(known.status, known.message, _headers(known))
 
 
@@ -62,12 +67,17 @@ def _translate(request: litestar.Request[Any, Any, Any], error: Exception) -> Ap
     if isinstance(error, NotFoundException):
         return NotFound(f"{path}: there is no such path; /docs shows those there are")
     if isinstance(error, sqlite3.OperationalError):
-        _log.error("%s: %s: the store cannot answer: %s", request_id, path, error)
+        tell(Event.STORE_UNREADABLE, route=_route(request), error=str(error))
         return Unavailable(
             f"the store cannot answer now ({error}); try again", retry_after_seconds=1
         )
-    _log.error("%s: %s failed", request_id, path, exc_info=error)
+    tell(Event.REQUEST_FAILED, error, method=request.scope["method"], route=_route(request))
     return ApplyrateError(f"something went wrong here; the service's log has it as {request_id}")
+
+
+def _route(request: litestar.Request[Any, Any, Any]) -> str:
+    """The route rather than the path, which may hold ids and, of a link, a secret."""
+    return request.scope.get("path_template") or UNMATCHED
 
 
 def _headers(error: ApplyrateError) -> Mapping[str, str]:

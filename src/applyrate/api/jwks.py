@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import time
 import urllib.request
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any, Final
 import jwt
 
 from applyrate.errors import Unavailable
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 
 MAX_AGE_SECONDS: Final = 300
 """After this the keys are read again, so that one that was taken out stops working."""
@@ -20,8 +21,6 @@ REFRESH_SECONDS: Final = 10
 
 _TIMEOUT_SECONDS: Final = 5
 _LONGEST_BYTES: Final = 1_048_576
-
-_log = logging.getLogger(__name__)
 
 
 class KeySet:
@@ -65,7 +64,7 @@ class KeySet:
         try:
             self._keys = parse_key_set(await asyncio.to_thread(_load, self._source))
         except (OSError, ValueError) as error:
-            _log.warning("the JWKS at %s cannot be read: %s", self._source, error)
+            tell(Event.JWKS_UNREADABLE, source=self._source, error=str(error))
 
 
 _ALGORITHMS: Final[dict[tuple[object, object], str]] = {
@@ -98,7 +97,7 @@ def _key(entry: dict[str, Any]) -> jwt.PyJWK | None:
     try:
         return jwt.PyJWK(entry, algorithm)
     except jwt.PyJWTError as error:
-        _log.warning("a key of the JWKS is left out: %s", error)
+        tell(Event.JWKS_KEY_LEFT_OUT, error=str(error))
         return None
 
 

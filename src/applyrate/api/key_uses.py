@@ -1,17 +1,16 @@
 """When each key was last used: noted in memory, written once a minute."""
 
 import asyncio
-import logging
 from datetime import datetime
 from typing import Final
 
 from applyrate.errors import Unavailable
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 from applyrate.store import Store
 
 WRITE_EVERY_SECONDS: Final = 60
-
-_log = logging.getLogger(__name__)
 
 
 class KeyUses:
@@ -47,7 +46,7 @@ class KeyUses:
         """Write what was noted, as far as that can be done now; the log tells why it cannot."""
         try:
             await self.write()
+        except Unavailable as error:
+            tell(Event.KEY_USES_NOT_WRITTEN, problem=str(error))
         except Exception as error:  # noqa: BLE001 (whatever it is, the next minute tries again)
-            known = isinstance(error, Unavailable)
-            text = "the times of the keys' last use cannot be written: %s"
-            _log.error(text, error, exc_info=not known)
+            tell(Event.KEY_USES_NOT_WRITTEN, error)

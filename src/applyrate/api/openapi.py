@@ -14,7 +14,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from applyrate.answers import UsageChange
-from applyrate.api.bodies import CSV, JSON, NDJSON, PARQUET, PROTOBUF
+from applyrate.api.bodies import CSV, JSON, NDJSON, OPEN_METRICS, PARQUET, PROTOBUF, TEXT
 from applyrate.api.components import Json, describe_components, reference
 from applyrate.api.event_streams import EVENTS
 from applyrate.api.operations import OPERATION, Operation, Parameter
@@ -177,8 +177,9 @@ def _answer(operation: Operation) -> Json:
     if NDJSON in content:
         line = msgspec.json.encode(operation.example).decode() + "\n"
         content[NDJSON] = {**content[NDJSON], "example": line}
-    if EVENTS in content:
-        content[EVENTS] = {**content[EVENTS], "example": operation.example}
+    for kind in (EVENTS, TEXT):
+        if kind in content:
+            content[kind] = {**content[kind], "example": operation.example}
     return {**answer, "content": content} if content else answer
 
 
@@ -199,6 +200,8 @@ _OTHER_ANSWERS: Final[Mapping[str, Json]] = {
             "contentSchema": reference(UsageChange),
         }
     },
+    TEXT: {"schema": {"type": "string", "description": "Prometheus' text format, 0.0.4 or 1.0.0."}},
+    OPEN_METRICS: {"schema": {"type": "string", "description": "OpenMetrics 1.0.0."}},
     PARQUET: {
         "schema": {
             "type": "string",

@@ -3,7 +3,7 @@
 One value serves both: admission reads from it who may ask, the document tells it to the reader.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from applyrate.api.limits import Rate
 from applyrate.errors import ErrorBody
+from applyrate.settings import Settings
 from applyrate.usage import ResourceType
 
 OPERATION: Final = "operation"
@@ -39,6 +40,7 @@ class Parameter(Struct, frozen=True, kw_only=True):
 class Operation(Struct, frozen=True, kw_only=True):
     """One route. A ``public`` one needs no key and has no limit; a ``hidden`` one is undocumented.
 
+    ``opened_by``: whether the settings make it public.
     ``scopes`` must all be held. ``errors`` are the statuses beside ``status`` and 500.
     ``example`` is an answer, ``body_example`` a request's body, both as plain JSON values.
     ``failure`` is the body of its errors. Where the body may be protobuf, so may the answers.
@@ -54,6 +56,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...] = ()
     rate: Rate = Rate.STANDARD
     public: bool = False
+    opened_by: Callable[[Settings], bool] = lambda _: False
     hidden: bool = False
     parameters: Sequence[Parameter] = ()
     body: type[Struct] | None = None

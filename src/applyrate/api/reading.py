@@ -9,6 +9,7 @@ from applyrate.api.operations import READ_SCOPES
 from applyrate.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from applyrate.api.request import Request
 from applyrate.errors import InvalidInput
+from applyrate.observability.context import in_this_context
 from applyrate.usage import ResourceType, Window
 
 T = TypeVar("T")
@@ -83,4 +84,5 @@ def read_choice(kind: type[Choice], name: str, text: str) -> Choice:
 
 async def in_thread(request: Request, question: Callable[[], T]) -> T:
     """The answer to a question that scans, so that no other request waits for it."""
-    return await asyncio.get_running_loop().run_in_executor(request.services.readers, question)
+    run = asyncio.get_running_loop().run_in_executor
+    return await run(request.services.readers, in_this_context(question))

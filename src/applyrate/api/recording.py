@@ -25,6 +25,7 @@ from applyrate.intake.replies import (
     read_reply_id,
     split_replies,
 )
+from applyrate.observability.metrics import Metrics
 from applyrate.usage import ConversationFacts, Reply
 
 MAX_BATCH_REPLIES: Final = 1000
@@ -100,7 +101,7 @@ _DECODED_IN_ONE_TURN: Final = 100
 async def record_replies(request: Request) -> RecordingReceipt:
     """Record the replies of the body, batch by batch, each in a commit that others may share."""
     org, journal = request.caller.org, request.services.journal
-    tally = _Tally(org, journal)
+    tally = _Tally(org, journal, request.services.metrics)
     try:
         async for batch in _batches(request, tally):
             receipt = await request.services.commits.join(org, [reply for _, reply in batch])
@@ -164,9 +165,10 @@ async def set_conversation(request: Request) -> None:
 class _Tally:
     """What became of a request's replies so far; the journal is told of those rejected."""
 
-    def __init__(self, org: str, journal: Journal) -> None:
+    def __init__(self, org: str, journal: Journal, metrics: Metrics) -> None:
         self._org = org
         self._journal = journal
+        self._metrics = metrics
         self.accepted = 0
         self.duplicates = 0
         self._rejected: list[Rejection] = []
@@ -178,10 +180,15 @@ class _Tally:
         """How many of them are on disk."""
         return self.accepted + self.duplicates
 
-    def reject(self, index: int, reply_id: str | None, message: str) -> None:
+    def reject(
+        self, index: int, reply_id: str | None, message: str, reason: str | None = None
+    ) -> None:
+        """Note a reply that is not taken; for a ``reason`` that the writer has not counted."""
         self._journal.of(self._org).reject(
             describe_rejection(Source.REPLIES, message, index=index, reply_id=reply_id)
         )
+        if reason:
+            self._metrics.reject_reply(reason)
         if len(self._rejected) < MAX_LISTED_REJECTIONS:
             self._rejected.append(Rejection(index, reply_id, message))
         else:
@@ -214,13 +221,14 @@ async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
     batch_bytes = index = 0
     async for raw in raw_objects(request):
         if isinstance(raw, OverlongLine):
-            tally.reject(index, None, raw.message)
+            request.services.metrics.hit_limit("max_line_bytes")
+            tally.reject(index, None, raw.message, "overlong")
         else:
             try:
                 batch.append((index, decode_reply(raw)))
                 batch_bytes += len(raw)
             except InvalidInput as error:
-                tally.reject(index, read_reply_id(raw), error.message)
+                tally.reject(index, read_reply_id(raw), error.message, "invalid")
         index += 1
         if len(batch) >= MAX_BATCH_REPLIES or batch_bytes >= MAX_BATCH_BYTES:
             yield batch

@@ -16,10 +16,12 @@ from applyrate.api.event_streams import Streams
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
+from applyrate.api.readiness import Readiness
 from applyrate.errors import InvalidInput
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
+from applyrate.observability.metrics import Metrics
 from applyrate.settings import Settings
 from applyrate.store import Store
 from applyrate.usage import Window
@@ -44,6 +46,8 @@ class Services(Struct, frozen=True):
     key_uses: KeyUses
     limits: RateLimits
     streams: Streams
+    metrics: Metrics
+    readiness: Readiness
     document: dict[str, Any]
     operations: Mapping[str, Operation]
 

@@ -1,12 +1,13 @@
 """Serving: one process, one event loop, one address, from start to a clean end."""
 
 import asyncio
-import logging
 import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from importlib.metadata import version
+from logging.config import dictConfig
+from typing import Final
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
@@ -16,6 +17,8 @@ from applyrate.api.app import create_app
 from applyrate.api.edge import Edge
 from applyrate.errors import ApplyrateError
 from applyrate.keys import digest, issue_key
+from applyrate.observability.events import Event
+from applyrate.observability.logs import describe_logging, tell
 from applyrate.settings import Settings
 from applyrate.store import Store, open_store
 
@@ -60,6 +63,8 @@ def make_first_key(store: Store) -> str | None:
 
 
 async def _serve(settings: Settings, store: Store, announce: Callable[[str], None]) -> None:
+    logging = describe_logging(settings)
+    dictConfig(logging)
     host, port = _free_address(settings.host, settings.port)
     stopping = asyncio.Event()
     app = create_app(settings, store, stopping)
@@ -72,7 +77,7 @@ async def _serve(settings: Settings, store: Store, announce: Callable[[str], Non
         websockets=False,
         backlog=_BACKLOG,
         log_level=LogLevels.error,
-        log_dictconfig=_LOGGING,
+        log_dictconfig=logging,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,15 +86,19 @@ async def _serve(settings: Settings, store: Store, announce: Callable[[str], Non
     stop = asyncio.create_task(stopping.wait())
     await _answering(host, port, serving)
     if not serving.done():
-        announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        tell(Event.SERVICE_STARTED, url=url, data=settings.data, version=version("applyrate"))
+        announce(url)
     await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
+    tell(Event.SERVICE_STOPPING)
     server.stop()  # type: ignore[no-untyped-call]  # granian has types for the most part
     await _end(serving, app)
     if serving.done():
         serving.result()
     else:
         await app.abandon()
+    tell(Event.SERVICE_STOPPED)
 
 
 def _free_address(host: str, port: int) -> tuple[str, int]:
@@ -135,20 +144,3 @@ async def _end(serving: "asyncio.Task[None]", app: Edge) -> None:
 
 
 _LOOK_SECONDS: Final = 0.05
-
-_LOGGING: Final[dict[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "line",
-            "stream": "ext://sys.stderr",
-        }
-    },
-    "loggers": {
-        "applyrate": {"handlers": ["stderr"], "level": logging.INFO, "propagate": False},
-        "_granian": {"handlers": ["stderr"], "level": logging.ERROR, "propagate": False},
-    },
-}

@@ -131,6 +131,8 @@ async def record_traces(request: Request) -> Response[bytes]:
         journal.note_spans(org, read.spans)
     if read.refused_count:
         _note_refused(journal.of(org), read)
+    request.services.metrics.spans_accepted.inc(len(read.spans))
+    request.services.metrics.spans_refused.inc(read.refused_count)
     answer = encode_receipt(kind, read.refused_count, read.message)
     return Response(answer, media_type=kind)
 

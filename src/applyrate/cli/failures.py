@@ -33,7 +33,7 @@ def reporting_failure(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         # A service logs it; what a command cannot read or write is in its one line.
-        logging.getLogger("applyrate.store").addHandler(_SILENT)
+        logging.getLogger("applyrate.service").addHandler(_SILENT)
         try:
             command(*args, **kwargs)
         except (ApplyrateError, OSError, sqlite3.Error) as error:

@@ -41,6 +41,7 @@ class Attempts:
             f"{MOST_FAILURES} sign-ins from this address failed within {PER_MINUTES} minutes;"
             f" try again in {seconds} s",
             retry_after_seconds=seconds,
+            limit="sign_ins",
         )
 
     def count_failure(self) -> None:

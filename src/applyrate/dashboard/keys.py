@@ -30,6 +30,7 @@ SCOPES_TOLD: Final = {
     "actions:write": "catalogue actions",
     "org:read": "list the keys",
     "org:write": "make and revoke keys",
+    "metrics:read": "read the metrics of the whole service",
 }
 """What each scope lets a key do, in the order in which they are offered."""
 

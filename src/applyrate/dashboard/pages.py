@@ -20,6 +20,7 @@ from applyrate.dashboard.policy import THEME_COOKIE, VISITOR_COOKIE
 from applyrate.dashboard.tokens import csrf_token
 from applyrate.dashboard.views import TYPE_LABELS, may_see
 from applyrate.dashboard.windows import Preset
+from applyrate.observability.context import in_this_context
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,7 +47,8 @@ def render(
 
 async def in_reader_thread(request: Request, question: Callable[[], T]) -> T:
     """What a question that scans answers, while others have the event loop."""
-    return await asyncio.get_running_loop().run_in_executor(request.services.readers, question)
+    run = asyncio.get_running_loop().run_in_executor
+    return await run(request.services.readers, in_this_context(question))
 
 
 def _frame(request: Request) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@
 failed, and then lets the inbox settle it.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -16,13 +15,13 @@ from applyrate.intake.assembly import AssembledReply, assemble, is_complete
 from applyrate.intake.findings import CONVERSATION, REPLY, Finding, describe
 from applyrate.intake.inbox import MAX_TRACE_SPANS, KeptTrace, Settlement
 from applyrate.intake.room import State
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 from applyrate.store import Store
 from applyrate.usage import RecordedReply, Reply, ResourceType
 
 REPORTED: Final = frozenset({ResourceType.ACTION})
 """The type whose application any trace is able to report; where one tells more, the store sees."""
-
-_log = logging.getLogger(__name__)
 
 
 class Derivation(Struct):
@@ -81,7 +80,7 @@ def _judge(
     try:
         replies = assemble(trace.spans, trace.pins, [*conversation_attributes, *trace.mapped])
     except Exception as error:  # noqa: BLE001 (whatever it is, it is this trace's alone)
-        _log.exception("the trace %s of %s cannot be assembled", trace.trace_id, trace.org)
+        tell(Event.TRACE_NOT_ASSEMBLED, error, org=trace.org, trace_id=trace.trace_id)
         derivation.fail(f"the trace cannot be assembled: {error!r}")
         return derivation, ()
     if any(span.evidence.is_work for span in trace.spans):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from applyrate.intake.shared_commits import SharedCommits
+from applyrate.observability.observer import Observer
 from applyrate.store import Store
 from applyrate.usage import EVERY_TYPE, Receipt, Recording, Reply, ResourceType
 
@@ -21,12 +22,14 @@ class GroupCommit(SharedCommits[Recording, Receipt]):
         *,
         max_replies_per_commit: int = MAX_REPLIES_PER_COMMIT,
         recorded: Callable[[str], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
         super().__init__(
             store.record,
             size_of=lambda recording: len(recording.replies),
             max_size=max_replies_per_commit,
-            name="commit",
+            database="store",
+            observer=observer,
         )
         self._recorded = recorded
 
@@ -34,6 +37,7 @@ class GroupCommit(SharedCommits[Recording, Receipt]):
         """Record together with what else waits. Raises as ``join`` does."""
         receipt = await super().share(entry)
         self._recorded(entry.org)
+        self._observer.recorded(receipt)
         return receipt
 
     async def join(

@@ -77,6 +77,17 @@ class Settlement(Struct, frozen=True):
     finding: Finding | None = None
 
 
+class InboxLoad(Struct, frozen=True):
+    """How many spans are kept, and how many traces wait to become replies.
+
+    ``oldest_seconds``: how long the one of them that is unchanged for the longest time is.
+    """
+
+    span_count: int
+    waiting_trace_count: int
+    oldest_seconds: float
+
+
 class Inbox:
     """The file. Every method may be called from any thread; what one wrote is on disk."""
 
@@ -187,6 +198,26 @@ class Inbox:
         """Verify everything that is kept; a sentence for each fault."""
         with self._database.reading() as db:
             yield from check_inbox(db)
+
+    def load(self) -> InboxLoad:
+        """How much waits in it, at a small cost."""
+        with self._database.reading() as db:
+            (span_count,) = db.execute("SELECT span_count FROM kept").fetchone()
+            waiting_count, oldest_at = db.execute(_WAITING).fetchone()
+        age = 0.0 if oldest_at is None else max(0, micros_ago(0) - oldest_at) / 1_000_000
+        return InboxLoad(span_count, waiting_count, age)
+
+    def probe(self) -> None:
+        """Write as ``add`` does, and change nothing. Raises what that would raise."""
+        self._database.probe()
+
+    def foreign_migrations(self) -> list[str]:
+        """The migrations in which the file and this version differ, by name."""
+        return self._database.foreign_migrations()
+
+    def file_sizes(self) -> Mapping[str, int]:
+        """The bytes of the ``database`` and of its write-ahead log, ``wal``."""
+        return self._database.file_sizes()
 
     def close(self) -> None:
         """Release the file."""
@@ -301,6 +332,7 @@ _QUIET = """
 SELECT id, org, trace_id, state, span_count, pins, changed_at FROM trace
 WHERE state = 'waiting' AND changed_at <= ? ORDER BY changed_at LIMIT ?
 """
+_WAITING = "SELECT count(*), min(changed_at) FROM trace WHERE state IN ('ready', 'waiting')"
 _UNATTRIBUTED = """
 SELECT id, trace.org, trace_id, state, span_count, pins, changed_at
 FROM trace JOIN finding ON finding.trace = trace.id

@@ -6,7 +6,6 @@ it, and whoever sends something never waits for it.
 """
 
 import asyncio
-import logging
 import sqlite3
 import time
 from collections import Counter, defaultdict, deque
@@ -28,6 +27,8 @@ from applyrate.intake.rejections import (
     describe_rejection,
 )
 from applyrate.intake.spans import ObservedSpan
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 
 if TYPE_CHECKING:
     from applyrate.intake.inbox import Inbox
@@ -44,8 +45,6 @@ _REJECTING: Final = (
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 )
 """The statuses that speak of what was sent, and not of who sent it or when."""
-
-_log = logging.getLogger(__name__)
 
 
 class Notes:
@@ -140,4 +139,4 @@ class Journal:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.Error as error:
-            _log.error("what arrived lately cannot be noted: %s", error)
+            tell(Event.JOURNAL_NOT_WRITTEN, problem=str(error))

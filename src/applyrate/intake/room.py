@@ -60,6 +60,7 @@ def make_room(db: sqlite3.Connection, wanted: int, max_spans: int) -> None:
             f"the inbox is full: it holds {max_spans} spans, and the replies of all of them are"
             " still to be derived; send it again later",
             retry_after_seconds=RETRY_AFTER_SECONDS,
+            limit="inbox_max_spans",
         )
 
 

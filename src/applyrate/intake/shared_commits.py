@@ -6,6 +6,7 @@ requests both durable and fast.
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from typing import Any, Final, Generic, TypeVar, cast
 from msgspec import Struct
 
 from applyrate.errors import Unavailable
+from applyrate.observability.context import REQUEST_ID
+from applyrate.observability.observer import Observer
 
 T = TypeVar("T")
 Entry = TypeVar("Entry")
@@ -26,7 +29,8 @@ class SharedCommits(Generic[Entry, Receipt]):
     """One writer in a thread of its own. It belongs to one event loop.
 
     ``commit`` writes entries in one transaction and gives a receipt for each. No commit takes a
-    further entry once the ``size_of`` its entries is ``max_size``.
+    further entry once the ``size_of`` its entries is ``max_size``. ``observer`` is told of them by
+    the name of the database.
     """
 
     def __init__(
@@ -35,12 +39,16 @@ class SharedCommits(Generic[Entry, Receipt]):
         *,
         size_of: Callable[[Entry], int],
         max_size: int,
-        name: str,
+        database: str,
+        observer: Observer | None = None,
     ) -> None:
         self._commit = commit
         self._size_of = size_of
         self._max_size = max_size
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._database = database
+        self._observer = observer or Observer()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=database)
+        self._under_way: Sequence[_Write] = ()
         self._waiting: deque[_Write] = deque()
         self._commits: asyncio.Task[None] | None = None
         self._closed = False
@@ -71,19 +79,18 @@ class SharedCommits(Generic[Entry, Receipt]):
             raise Unavailable(
                 "the service is stopping; send it again", retry_after_seconds=RETRY_AFTER_SECONDS
             )
-        write = _Write(change, asyncio.get_running_loop().create_future())
+        write = _Write(change, asyncio.get_running_loop().create_future(), REQUEST_ID.get())
         self._waiting.append(write)
         if self._commits is None:
             self._commits = asyncio.create_task(self._commit_until_none_waits())
-        return await write.answer
+        with self._observer.waiting(self._database):
+            return await write.answer
 
     async def _commit_until_none_waits(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
             writes = self._take()
-            outcomes = await loop.run_in_executor(
-                self._thread, self._carry_out, [write.change for write in writes]
-            )
+            outcomes = await loop.run_in_executor(self._thread, self._carry_out, writes)
             for write, outcome in zip(writes, outcomes, strict=True):
                 if write.answer.done():
                     continue  # whoever asked has gone
@@ -104,19 +111,26 @@ class SharedCommits(Generic[Entry, Receipt]):
             writes.append(self._waiting.popleft())
         return writes
 
-    def _carry_out(self, changes: "Sequence[_Entry | Callable[[], object]]") -> list[object]:
+    def _carry_out(self, writes: "Sequence[_Write]") -> list[object]:
         """What each change returned, or the exception that it raised; all entries in one commit."""
-        entries = [change.value for change in changes if isinstance(change, _Entry)]
-        receipts = iter(self._commit_together(entries))
+        self._under_way = writes
+        changes = [write.change for write in writes]
+        receipts = iter(
+            self._commit_together([change for change in changes if isinstance(change, _Entry)])
+        )
         return [
-            next(receipts) if isinstance(change, _Entry) else _attempt(change) for change in changes
+            next(receipts) if isinstance(change, _Entry) else self._attempt(change)
+            for change in changes
         ]
 
-    def _commit_together(self, entries: Sequence[Entry]) -> Sequence[object]:
+    def _commit_together(self, entries: "Sequence[_Entry]") -> Sequence[object]:
         if not entries:
             return ()
-        receipts = _attempt(lambda: self._commit(entries))
+        began_at = time.perf_counter()
+        receipts = self._attempt(lambda: self._commit([entry.value for entry in entries]))
         if not isinstance(receipts, Exception):
+            size = sum(entry.size for entry in entries)
+            self._observer.committed(self._database, size, time.perf_counter() - began_at)
             return receipts
         if isinstance(receipts, Unavailable):
             # One for each, since whoever is answered may add to its message.
@@ -126,6 +140,21 @@ class SharedCommits(Generic[Entry, Receipt]):
             return [receipts]
         # One of them broke the commit that they shared: alone, it fails alone.
         return [outcome for one in entries for outcome in self._commit_together([one])]
+
+    def _attempt(self, change: Callable[[], T]) -> T | Exception:
+        try:
+            done = change()
+        except sqlite3.OperationalError as error:
+            asked = [write.request_id for write in self._under_way if write.request_id]
+            self._observer.failed(self._database, error, asked)
+            return Unavailable(
+                f"the store cannot write now ({error}); send it again",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        except Exception as error:  # noqa: BLE001 (whoever asked for the change is answered with it)
+            return error
+        self._observer.wrote(self._database)
+        return done
 
 
 class _Entry(Struct):
@@ -140,19 +169,8 @@ class _Write(Struct):
 
     change: _Entry | Callable[[], object]
     answer: asyncio.Future[Any]
+    request_id: str | None
 
     @property
     def size(self) -> int:
         return self.change.size if isinstance(self.change, _Entry) else 0
-
-
-def _attempt(change: Callable[[], T]) -> T | Exception:
-    try:
-        return change()
-    except sqlite3.OperationalError as error:
-        return Unavailable(
-            f"the store cannot write now ({error}); send it again",
-            retry_after_seconds=RETRY_AFTER_SECONDS,
-        )
-    except Exception as error:  # noqa: BLE001 (whoever asked for the change is answered with it)
-        return error

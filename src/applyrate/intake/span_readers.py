@@ -23,6 +23,8 @@ from applyrate.intake.conventions import Rules, observe
 from applyrate.intake.otlp import decode_json, decode_protobuf
 from applyrate.intake.otlp.decoded import RefusedSpan
 from applyrate.intake.spans import ObservedSpan
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 
 MAX_BYTES_IN_LOOP: Final = 32_768
 """A shorter body is read at once, where it came."""
@@ -53,7 +55,10 @@ def read_spans(body: bytes, rules: Rules, *, is_json: bool) -> SpansRead:
 
 
 class SpanReaders:
-    """The processes and threads that read. They belong to one event loop."""
+    """The processes and threads that read. They belong to one event loop.
+
+    ``is_without_processes``: the processes were lost, and have not started again.
+    """
 
     def __init__(self, process_count: int) -> None:
         self._process_count = process_count
@@ -61,6 +66,7 @@ class SpanReaders:
         self._processes: ProcessPoolExecutor | None = None
         self._started: Future[None] | None = None
         self._start_at = 0.0
+        self.is_without_processes = False
 
     async def read(self, body: bytes, rules: Rules, *, is_json: bool) -> SpansRead:
         """The spans of a body, as ``read_spans`` has it."""
@@ -72,7 +78,7 @@ class SpanReaders:
                 packed = await run(processes, partial(_read_packed, body, rules, is_json=is_json))
                 return await run(self._threads, _UNPACK, packed)
             except BrokenProcessPool:
-                self._processes = self._started = None
+                self._lose_processes()
         return await run(self._threads, partial(read_spans, body, rules, is_json=is_json))
 
     def close(self) -> None:
@@ -84,7 +90,7 @@ class SpanReaders:
     def _ready_processes(self) -> ProcessPoolExecutor | None:
         """The processes once they have started, which the first long body makes them do."""
         if self._started and self._started.done() and self._started.exception():
-            self._processes = self._started = None
+            self._lose_processes()
         if self._processes is None and self._process_count and time.monotonic() >= self._start_at:
             self._start_at = time.monotonic() + _START_PAUSE_SECONDS
             self._processes = ProcessPoolExecutor(
@@ -94,7 +100,17 @@ class SpanReaders:
                 initializer=_live_with_the_service,
             )
             self._started = self._processes.submit(_answer)
+            self._started.add_done_callback(self._note_start)
         return self._processes if self._started and self._started.done() else None
+
+    def _note_start(self, started: "Future[None]") -> None:
+        if not started.cancelled() and not started.exception():
+            self.is_without_processes = False
+
+    def _lose_processes(self) -> None:
+        self._processes = self._started = None
+        self.is_without_processes = True
+        tell(Event.SPAN_PROCESSES_LOST)
 
 
 def _read_packed(body: bytes, rules: Rules, *, is_json: bool) -> bytes:

@@ -1,7 +1,6 @@
 """Traces: spans in, replies recorded once the traces that they belong to are there."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +22,9 @@ from applyrate.intake.room import State
 from applyrate.intake.shared_commits import SharedCommits
 from applyrate.intake.span_readers import SpanReaders, SpansRead
 from applyrate.intake.spans import ObservedSpan
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
+from applyrate.observability.observer import Observer
 from applyrate.settings import Settings
 from applyrate.store import Store
 from applyrate.usage import Recording, ResourceType
@@ -41,8 +43,6 @@ POLL_SECONDS: Final = 0.5
 
 _LONGEST_PAUSE_SECONDS: Final = 30
 
-_log = logging.getLogger(__name__)
-
 
 class Attribution(Struct, frozen=True):
     """What a mapped attribute brought, and how many traces are still without a conversation."""
@@ -55,29 +55,32 @@ class Attribution(Struct, frozen=True):
 class Traces:
     """The inbox of a data folder, and what is derived from it. It belongs to one event loop."""
 
-    def __init__(self, settings: Settings, store: Store, commits: GroupCommit) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        commits: GroupCommit,
+        observer: Observer | None = None,
+    ) -> None:
         self._settings = settings
         self._handoff_actions = frozenset(settings.handoff_actions)
         self._store = store
         self._commits = commits
         self._rules = Rules.of(settings)
-        self._inbox = Inbox(settings.data_path / FILE, max_spans=settings.inbox_max_spans)
+        self._observer = observer or Observer()
+        self.inbox = Inbox(settings.data_path / FILE, max_spans=settings.inbox_max_spans)
         self._rules_of_orgs: dict[str, Rules] = {}
         self._read_mappings()
         self._arrivals = SharedCommits(
-            self._inbox.add,
+            self.inbox.add,
             size_of=lambda batch: len(batch.spans),
             max_size=MAX_SPANS_PER_COMMIT,
-            name="inbox",
+            database="inbox",
+            observer=observer,
         )
-        self._readers = SpanReaders(settings.span_processes)
+        self.readers = SpanReaders(settings.span_processes)
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="derive")
-
-    @property
-    def inbox(self) -> Inbox:
-        """The file, for whoever asks what is in it."""
-        return self._inbox
 
     def rules(self, org: str) -> Rules:
         """What the settings and the attributes that the organization mapped make of its spans."""
@@ -88,7 +91,7 @@ class Traces:
 
         Raises InvalidInput, PayloadTooLarge.
         """
-        return await self._readers.read(body, self.rules(org), is_json=is_json)
+        return await self.readers.read(body, self.rules(org), is_json=is_json)
 
     async def accept(self, org: str, spans: Sequence[ObservedSpan]) -> None:
         """Take spans; returns once they are on disk.
@@ -108,8 +111,8 @@ class Traces:
                 await self._in_thread(self._tidy)
             except Exception as error:  # noqa: BLE001 (whatever it is, the spans are still there)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-                known = isinstance(error, Unavailable)
-                _log.error("no reply can be derived now: %s", error, exc_info=not known)
+                unexpected = None if isinstance(error, Unavailable) else error
+                tell(Event.DERIVATION_FAILING, unexpected, problem=str(error))
                 await asyncio.sleep(pause)
             else:
                 pause = POLL_SECONDS
@@ -123,7 +126,7 @@ class Traces:
         """
         traces = await self._in_thread(
             partial(
-                self._inbox.due,
+                self.inbox.due,
                 self._settings.trace_quiet_seconds,
                 max_spans=MAX_SPANS_AT_ONCE,
             )
@@ -136,7 +139,7 @@ class Traces:
 
         Its unattributed traces that have the attribute are recorded before this returns.
         """
-        await self._in_thread(partial(self._inbox.map_attribute, org, attribute))
+        await self._in_thread(partial(self.inbox.map_attribute, org, attribute))
         reply_count, conversations = 0, set[str]()
         async for traces in self._unattributed(org):
             for derivation in await self._derive(traces):
@@ -149,19 +152,23 @@ class Traces:
 
     async def unattributed(self, org: str) -> UnattributedList:
         """An organization's traces that gave no reply, and why."""
-        return await self._in_thread(partial(self._inbox.findings, org))
+        return await self._in_thread(partial(self.inbox.findings, org))
+
+    async def probe(self) -> None:
+        """Write to the inbox as spans are written. Raises Unavailable where that fails."""
+        await self._arrivals.write(self.inbox.probe)
 
     async def close(self) -> None:
         """Finish what was accepted, take nothing more; what is to be derived stays on disk."""
         await self._arrivals.close()
-        self._readers.close()
+        self.readers.close()
         self._thread.shutdown()
-        self._inbox.close()
+        self.inbox.close()
 
     async def _unattributed(self, org: str) -> AsyncIterator[Sequence[KeptTrace]]:
         last_key = 0
         while traces := await self._in_thread(
-            partial(self._inbox.unattributed, org, last_key, max_spans=MAX_SPANS_AT_ONCE)
+            partial(self.inbox.unattributed, org, last_key, max_spans=MAX_SPANS_AT_ONCE)
         ):
             yield traces
             last_key = traces[-1].key
@@ -176,8 +183,10 @@ class Traces:
         by_org = groupby((one for one in derivations if one.replies), key=lambda one: one.trace.org)
         await asyncio.gather(*(self._record(org, list(group)) for org, group in by_org))
         await self._in_thread(
-            lambda: self._inbox.settle([derivation.settlement() for derivation in derivations])
+            lambda: self.inbox.settle([derivation.settlement() for derivation in derivations])
         )
+        for derivation in derivations:
+            self._observer.settled(derivation.state)
         return derivations
 
     async def _record(self, org: str, derivations: Sequence[Derivation]) -> None:
@@ -192,7 +201,7 @@ class Traces:
                 for derivation in derivations:
                     await self._record(org, [derivation])
             else:
-                _log.exception("a trace of %s cannot be recorded", org)
+                tell(Event.TRACE_NOT_RECORDED, error, org=org)
                 derivations[0].fail(f"its replies cannot be recorded: {error!r}")
             return
         refusals = {refusal.reply_id: refusal.message for refusal in receipt.refused}
@@ -204,14 +213,14 @@ class Traces:
     def _tidy(self) -> None:
         """Forget what is done with, and see what another process has mapped."""
         settings = self._settings
-        self._inbox.forget(settings.trace_quiet_seconds, settings.trace_late_seconds)
+        self.inbox.forget(settings.trace_quiet_seconds, settings.trace_late_seconds)
         self._read_mappings()
 
     def _read_mappings(self) -> None:
         known = self._rules.conversation_attributes
         self._rules_of_orgs = {
             org: replace(self._rules, conversation_attributes=(*known, *mapped))
-            for org, mapped in self._inbox.mapped().items()
+            for org, mapped in self.inbox.mapped().items()
         }
 
     async def _wait_for_arrivals(self) -> None:

@@ -276,6 +276,22 @@ class Store(Protocol):
         """Verify everything that is stored against everything else; a sentence for each fault."""
         ...
 
+    def usage_count(self) -> int:
+        """How many usages there are, of all organizations."""
+        ...
+
+    def probe(self) -> None:
+        """Write as ``record`` does, and change nothing. Raises what that would raise."""
+        ...
+
+    def foreign_migrations(self) -> list[str]:
+        """The migrations in which the data and this version differ, by name; none as it should."""
+        ...
+
+    def file_sizes(self) -> Mapping[str, int]:
+        """The bytes of the ``database`` and of its write-ahead log, ``wal``."""
+        ...
+
     def close(self) -> None:
         """Release the files."""
         ...

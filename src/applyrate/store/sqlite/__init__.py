@@ -328,6 +328,20 @@ class SQLiteStore:
         with self._database.reading() as db:
             yield from check(db)
 
+    def usage_count(self) -> int:
+        with self._database.reading() as db:
+            (count,) = db.execute(_USAGE_COUNT).fetchone()
+            return int(count)
+
+    def probe(self) -> None:
+        self._database.probe()
+
+    def foreign_migrations(self) -> list[str]:
+        return self._database.foreign_migrations()
+
+    def file_sizes(self) -> Mapping[str, int]:
+        return self._database.file_sizes()
+
     def close(self) -> None:
         self._database.close()
 
@@ -339,6 +353,7 @@ class SQLiteStore:
         self._conversation_columns.clear()
 
 
+_USAGE_COUNT = "SELECT coalesce(sum(usage_count), 0) FROM usage_total"
 _SIGNED_WITH = "SELECT secret FROM cursor_secret"
 _ORGANIZATIONS = """
 SELECT name FROM organization UNION SELECT org FROM api_key ORDER BY 1

@@ -89,6 +89,28 @@ class Database:
             raise
         self._troubles.end(Doing.READ)
 
+    def probe(self) -> None:
+        """Write to the file as any change does, and change nothing; on disk when it returns.
+
+        Raises Unavailable where the file cannot be written to.
+        """
+        with self.writing() as db:
+            # A row that gets the value it has is not written; this number, which nothing reads, is.
+            db.execute("PRAGMA user_version = 0")
+
+    def foreign_migrations(self) -> list[str]:
+        """The names of migrations that the file has and this version does not, or the reverse."""
+        with self.reading() as db:
+            applied = {name for (name,) in db.execute("SELECT name FROM migration")}
+        return sorted(
+            applied.symmetric_difference(file.name for file in self._migrations.iterdir())
+        )
+
+    def file_sizes(self) -> dict[str, int]:
+        """The bytes of the ``database`` and of its write-ahead log, ``wal``."""
+        files = {"database": self._path, "wal": self._wal}
+        return {kind: path.stat().st_size for kind, path in files.items() if path.exists()}
+
     def close(self) -> None:
         """Close every connection; the last one to go folds the write-ahead log into the file."""
         with self._lock:

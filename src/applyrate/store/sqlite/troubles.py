@@ -3,7 +3,6 @@
 The log tells of a trouble when it begins, once a minute while it lasts, and when it is over.
 """
 
-import logging
 import os
 import sqlite3
 import threading
@@ -14,6 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from applyrate.errors import Unavailable
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 
 TELL_EVERY_SECONDS = 60
 
@@ -23,8 +24,6 @@ _DAMAGE_RETRY_SECONDS = 60
 _WAYS_OUT_OF_DAMAGE = "`applyrate check` names the places, `applyrate restore` brings a backup back"
 _CALM_SECONDS = 2
 """A success so soon after a failure does not yet end the trouble: some still get through."""
-
-_log = logging.getLogger(__name__)
 
 
 class Doing(StrEnum):
@@ -59,8 +58,8 @@ class Troubles:
             if is_new:
                 trouble.silent_until = now + TELL_EVERY_SECONDS
         if is_new:
-            again = f" ({count} times so far)" if count > 1 else ""
-            _log.error("%s cannot be %s: %s%s", self._path, doing, reason, again)
+            told = {"file": self._path, "doing": doing, "problem": reason, "count": count}
+            tell(Event.FILE_UNUSABLE, **told)
         again = "send it again" if doing is Doing.WRITE else "try again"
         return Unavailable(
             f"{self._path.name} cannot be {doing} now: {reason}; {again} later",
@@ -77,10 +76,9 @@ class Troubles:
             if trouble is None or now < trouble.failed_at + _CALM_SECONDS:
                 return
             del self._lasting[doing]
-        _log.warning(
-            "%s can be %s again, after %.0f s in which that failed %d times",
-            *(self._path, doing, now - trouble.began_at, trouble.count),
-        )
+        seconds = round(now - trouble.began_at)
+        told = {"file": self._path, "doing": doing, "seconds": seconds, "count": trouble.count}
+        tell(Event.FILE_USABLE, **told)
 
 
 class _Trouble(Struct):

@@ -1,0 +1,32 @@
+"""What the writers and the derivation of replies tell whoever watches them."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from applyrate.usage import Receipt
+
+
+class Observer:
+    """One that watches nothing; the service has one that does.
+
+    A ``database`` is ``store`` or ``inbox``. Its writer tells from a thread of its own.
+    """
+
+    def waiting(self, database: str) -> AbstractContextManager[object]:  # noqa: ARG002 (see above)
+        """Around the time in which a request waits for a commit."""
+        return nullcontext()
+
+    def committed(self, database: str, size: int, seconds: float) -> None:
+        """So many replies or spans are on disk, after so long."""
+
+    def wrote(self, database: str) -> None:
+        """The database took a change, of whatever kind."""
+
+    def failed(self, database: str, error: Exception, request_ids: Sequence[str]) -> None:
+        """The database cannot be written to, for these requests."""
+
+    def recorded(self, receipt: Receipt) -> None:
+        """Replies are on disk, from whatever source."""
+
+    def settled(self, state: str) -> None:
+        """A trace was looked at, and this became of it."""
