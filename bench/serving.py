@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from applyrate.keys import digest, issue_key
 from applyrate.store import open_store
@@ -36,10 +37,12 @@ def serving(folder: Path, org: str) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def running(command: Sequence[str], settings: Mapping[str, str]) -> Iterator[str]:
-    """A process that prints its address first, ended by its own id."""
+def running(
+    command: Sequence[str], settings: Mapping[str, str], log: IO[bytes] | None = None
+) -> Iterator[str]:
+    """A process that prints its address first, ended by its own id. ``log`` takes its stderr."""
     process = subprocess.Popen(
-        command, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True
+        command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=log, text=True
     )
     try:
         with process.stdout or nullcontext() as lines:

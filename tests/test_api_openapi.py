@@ -193,6 +193,8 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
         ("GET", "/keys"),
         ("DELETE", "/keys/{key_id}"),
         ("GET", "/health/live"),
+        ("GET", "/health/ready"),
+        ("GET", "/metrics"),
     }
     hidden = {path for route in ROUTES for path in route.paths} - {
         re.sub(r"\}", ":str}", path) for _, path in described
@@ -300,6 +302,7 @@ def test_answers_have_the_fields_that_the_document_gives_them(
     conversation = client.get("/conversations/conv_7/usage").json()
     client.put("/resources", json={"type": "instruction", "id": "ins_fax"})
     unused = client.get("/insights/unused", params={"type": "instruction"}).json()
+    ready = client.get("/health/ready").json()
     for answer, name in (
         (
             client.get("/resource-usage/action/x/usage-summary").json(),
@@ -331,6 +334,9 @@ def test_answers_have_the_fields_that_the_document_gives_them(
         (client.get("/keys").json()["items"][0], "KeyDto"),
         (client.post("/replies", json=[]).json(), "RecordingReceiptDto"),
         (client.get("/health/live").json(), "HealthDto"),
+        (ready, "ReadinessReportDto"),
+        (ready["parts"], "ReadyPartsDto"),
+        (ready["parts"]["store"], "PartDto"),
     ):
         required = set(schemas[name]["required"])
         assert required == set(answer)
@@ -342,6 +348,7 @@ def test_answers_have_the_fields_that_the_document_gives_them(
 OPTIONAL = {
     "PublicResourceUsageDto": {"name", "previous"},
     "PublicResourceUsageListDto": {"previous_window"},
+    "PartDto": {"problem"},
 }
 """The fields that an answer has where they are known or asked for; any other it has always."""
 

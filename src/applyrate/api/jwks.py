@@ -64,7 +64,7 @@ class KeySet:
         try:
             self._keys = parse_key_set(await asyncio.to_thread(_load, self._source))
         except (OSError, ValueError) as error:
-            tell(Event.JWKS_UNREADABLE, source=self._source, error=str(error))
+            tell(Event.JWKS_UNREADABLE, source=self._source, problem=str(error))
 
 
 _ALGORITHMS: Final[dict[tuple[object, object], str]] = {
@@ -97,7 +97,7 @@ def _key(entry: dict[str, Any]) -> jwt.PyJWK | None:
     try:
         return jwt.PyJWK(entry, algorithm)
     except jwt.PyJWTError as error:
-        tell(Event.JWKS_KEY_LEFT_OUT, error=str(error))
+        tell(Event.JWKS_KEY_LEFT_OUT, problem=str(error))
         return None
 
 

@@ -110,7 +110,8 @@ def _request_attributes(method: str, scope: Mapping[str, Any]) -> dict[str, str 
     if scope.get("client"):
         attributes["client.address"] = str(scope["client"][0])
     if scope.get("server"):
-        attributes["server.address"], attributes["server.port"] = scope["server"]
+        address, port = scope["server"]
+        attributes |= {"server.address": str(address), "server.port": int(port)}
     for name, value in scope["headers"]:
         if name == b"user-agent":
             attributes["user_agent.original"] = value.decode("latin-1")
