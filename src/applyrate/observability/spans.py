@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -29,11 +29,7 @@ class Spans:
     """The spans of this process, exported in the background by a thread of its own."""
 
     def __init__(self) -> None:
-        # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
-        told = Resource({"service.name": "applyrate", "service.version": version("applyrate")})
-        self._provider = TracerProvider(
-            resource=told.merge(Resource.create(_named())), shutdown_on_exit=False
-        )
+        self._provider = TracerProvider(resource=_describe_service(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("applyrate", version("applyrate"))
 
@@ -87,11 +83,10 @@ class ServerSpan:
             self._span.set_status(Status(StatusCode.ERROR))
 
 
-def _named() -> dict[str, str]:
-    """The resource of the environment alone, without the name that the SDK makes up."""
-    from opentelemetry.sdk.resources import OTELResourceDetector
-
-    return {name: str(value) for name, value in OTELResourceDetector().detect().attributes.items()}
+def _describe_service() -> Resource:
+    """The service's name and version, unless the environment gives it others."""
+    ours = {"service.name": "applyrate", "service.version": version("applyrate")}
+    return Resource.create({**ours, **OTELResourceDetector().detect().attributes})
 
 
 def _carrier(scope: Mapping[str, Any]) -> dict[str, str]:
