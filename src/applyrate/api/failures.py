@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from applyrate.api.edge import REQUEST_ID
 from applyrate.api.observed import UNMATCHED
+from applyrate.api.redaction import redact
 from applyrate.api.request import SERVICES, Services
 from applyrate.errors import (
     ApplyrateError,
@@ -50,20 +51,21 @@ def read_failure(request: litestar.Request[Any, Any, Any], error: Exception) -> 
     """What an exception means for its request; what nobody expected is logged with its id."""
     if isinstance(error, MethodNotAllowedException):
         allowed = _allowed_methods(error)
-        message = f"{request.scope['path']}: the path takes {allowed} and nothing else"
+        path = redact(request.scope["path"])
+        message = f"{path}: the path takes {allowed} and nothing else"
         return Failure(HTTPStatus.METHOD_NOT_ALLOWED, message, {"Allow": allowed})
     if isinstance(error, HTTPException) and not isinstance(error, NotFoundException):
-        return Failure(HTTPStatus(error.status_code), error.detail, error.headers or {})
+        return Failure(HTTPStatus(error.status_code), redact(error.detail), error.headers or {})
     known = error if isinstance(error, ApplyrateError) else _translate(request, error)
     if known.limit:
         services: Services = request.app.state[SERVICES]
         services.metrics.hit_limit(known.limit)
         tell(Event.LIMIT_HIT, limit=known.limit, route=_route(request))
-    return Failure(known.status, known.message, _headers(known))
+    return Failure(known.status, redact(known.message), _headers(known))
 
 
 def _translate(request: litestar.Request[Any, Any, Any], error: Exception) -> ApplyrateError:
-    path, request_id = request.scope["path"], request.scope[REQUEST_ID]  # type: ignore[typeddict-item]  # a key of our own
+    path, request_id = redact(request.scope["path"]), request.scope[REQUEST_ID]  # type: ignore[typeddict-item]  # a key of our own
     if isinstance(error, NotFoundException):
         return NotFound(f"{path}: there is no such path; /docs shows those there are")
     if isinstance(error, sqlite3.OperationalError):
