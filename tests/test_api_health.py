@@ -49,7 +49,7 @@ def test_a_file_that_is_gone_is_told_until_it_is_back(own: Server, part: str, fi
     body = wait_for(own, 503)
     assert body["error"] == "Service Unavailable"
     assert body["statusCode"] == 503
-    assert f"{file} is not the file that was opened" in body["parts"][part]["problem"]
+    assert f"{file} cannot be written now: it is gone" in body["parts"][part]["problem"]
     assert f"{part}: {body['parts'][part]['problem']}" in body["message"]
     assert not path.exists(), "nothing takes its place"
     (other,) = {"store", "inbox"} - {part}

@@ -1,7 +1,6 @@
 """Group commit on the real store: what shares a commit, and what becomes of each write."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -130,7 +129,7 @@ def test_a_store_that_cannot_write_makes_every_waiting_request_unavailable(
     store: WatchedStore,
 ) -> None:
     def fail(_: Sequence[Recording]) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise Unavailable("its disk is full", retry_after_seconds=5)
 
     async def scene(commits: GroupCommit) -> None:
         store.before_commit = fail
@@ -139,7 +138,7 @@ def test_a_store_that_cannot_write_makes_every_waiting_request_unavailable(
         )
         for outcome in outcomes:
             assert isinstance(outcome, Unavailable)
-            assert "database or disk is full" in outcome.message
+            assert "its disk is full" in outcome.message
         store.before_commit = lambda _: None
         assert await commits.join("acme", replies("a")) == receipt(1)
 

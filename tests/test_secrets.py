@@ -172,7 +172,7 @@ def test_no_log_holds_what_opens_however_much_is_logged(surface: Surface) -> Non
     log = (surface.server.data.parent / "log").read_text(errors="replace")
     assert "this log is kept" in log
     assert "store cannot answer" in log
-    assert "/dashboard/open/..." in log
+    assert "/dashboard/open/{link}" in log
     assert [secret for secret in surface.secrets if secret in log] == []
 
 

@@ -8,7 +8,6 @@
 
 import errno
 import functools
-import logging
 import sqlite3
 from collections.abc import Callable
 from typing import ParamSpec
@@ -17,12 +16,12 @@ import msgspec
 import typer
 
 from applyrate.errors import ApplyrateError, InvalidInput, error_body
+from applyrate.observability.logs import keep_silent
 
 FAILED = 1
 CALLED_WRONGLY = 2
 INTERRUPTED = 130
 
-_SILENT = logging.NullHandler()
 
 P = ParamSpec("P")
 
@@ -33,7 +32,7 @@ def reporting_failure(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         # A service logs it; what a command cannot read or write is in its one line.
-        logging.getLogger("applyrate.service").addHandler(_SILENT)
+        keep_silent()
         try:
             command(*args, **kwargs)
         except (ApplyrateError, OSError, sqlite3.Error) as error:

@@ -5,7 +5,6 @@ requests both durable and fast.
 """
 
 import asyncio
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from typing import Any, Final, Generic, TypeVar, cast
 from msgspec import Struct
 
 from applyrate.errors import Unavailable
-from applyrate.observability.context import REQUEST_ID
 from applyrate.observability.observer import Observer
 
 T = TypeVar("T")
@@ -48,7 +46,6 @@ class SharedCommits(Generic[Entry, Receipt]):
         self._database = database
         self._observer = observer or Observer()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=database)
-        self._under_way: Sequence[_Write] = ()
         self._waiting: deque[_Write] = deque()
         self._commits: asyncio.Task[None] | None = None
         self._closed = False
@@ -79,7 +76,7 @@ class SharedCommits(Generic[Entry, Receipt]):
             raise Unavailable(
                 "the service is stopping; send it again", retry_after_seconds=RETRY_AFTER_SECONDS
             )
-        write = _Write(change, asyncio.get_running_loop().create_future(), REQUEST_ID.get())
+        write = _Write(change, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         if self._commits is None:
             self._commits = asyncio.create_task(self._commit_until_none_waits())
@@ -113,7 +110,6 @@ class SharedCommits(Generic[Entry, Receipt]):
 
     def _carry_out(self, writes: "Sequence[_Write]") -> list[object]:
         """What each change returned, or the exception that it raised; all entries in one commit."""
-        self._under_way = writes
         changes = [write.change for write in writes]
         receipts = iter(
             self._commit_together([change for change in changes if isinstance(change, _Entry)])
@@ -143,18 +139,12 @@ class SharedCommits(Generic[Entry, Receipt]):
 
     def _attempt(self, change: Callable[[], T]) -> T | Exception:
         try:
-            done = change()
-        except sqlite3.OperationalError as error:
-            asked = [write.request_id for write in self._under_way if write.request_id]
-            self._observer.failed(self._database, error, asked)
-            return Unavailable(
-                f"the store cannot write now ({error}); send it again",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
+            return change()
+        except Unavailable as error:
+            self._observer.failed(self._database)
+            return error
         except Exception as error:  # noqa: BLE001 (whoever asked for the change is answered with it)
             return error
-        self._observer.wrote(self._database)
-        return done
 
 
 class _Entry(Struct):
@@ -169,7 +159,6 @@ class _Write(Struct):
 
     change: _Entry | Callable[[], object]
     answer: asyncio.Future[Any]
-    request_id: str | None
 
     @property
     def size(self) -> int:

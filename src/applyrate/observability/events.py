@@ -22,9 +22,6 @@ class Event(Enum):
     PART_NOT_READY = (logging.WARNING, "a part of the service is not ready")
     PART_READY = (logging.WARNING, "a part of the service is ready again")
     STORE_UNREADABLE = (logging.ERROR, "the store cannot answer a question")
-    COMMITS_FAILING = (logging.ERROR, "a database cannot be written to; requests are told to retry")
-    COMMITS_RECOVERED = (logging.WARNING, "a database can be written to again")
-
     FILE_UNUSABLE = (
         logging.ERROR,
         "a file of the data cannot be used now",

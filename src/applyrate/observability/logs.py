@@ -14,6 +14,8 @@ from applyrate.settings import Settings
 _LOGGER: Final = logging.getLogger("applyrate.service")
 _ACCESS_LOGGER: Final = logging.getLogger("applyrate.access")
 
+_SILENT: Final = logging.NullHandler()
+
 
 def tell(event: Event, error: BaseException | None = None, /, **fields: object) -> None:
     """Log an event with what it is about.
@@ -24,6 +26,12 @@ def tell(event: Event, error: BaseException | None = None, /, **fields: object) 
     if logger.isEnabledFor(event.level):
         extra = {"event": event, "fields": fields}
         logger.log(event.level, "%s", event.sentence, exc_info=error, extra=extra)
+
+
+def keep_silent() -> None:
+    """Log nothing where nobody set logging up: a command says what it has to say by itself."""
+    if _SILENT not in _LOGGER.handlers:
+        _LOGGER.addHandler(_SILENT)
 
 
 def describe_logging(settings: Settings) -> dict[str, Any]:

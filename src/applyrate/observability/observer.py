@@ -1,6 +1,5 @@
 """What the writers and the derivation of replies tell whoever watches them."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from applyrate.usage import Receipt
@@ -19,11 +18,8 @@ class Observer:
     def committed(self, database: str, size: int, seconds: float) -> None:
         """So many replies or spans are on disk, after so long."""
 
-    def wrote(self, database: str) -> None:
-        """The database took a change, of whatever kind."""
-
-    def failed(self, database: str, error: Exception, request_ids: Sequence[str]) -> None:
-        """The database cannot be written to, for these requests."""
+    def failed(self, database: str) -> None:
+        """The database could not be written to."""
 
     def recorded(self, receipt: Receipt) -> None:
         """Replies are on disk, from whatever source."""

@@ -58,8 +58,9 @@ class Troubles:
             if is_new:
                 trouble.silent_until = now + TELL_EVERY_SECONDS
         if is_new:
-            told = {"file": self._path, "doing": doing, "problem": reason, "count": count}
-            tell(Event.FILE_UNUSABLE, **told)
+            tell(
+                Event.FILE_UNUSABLE, file=self._path.name, doing=doing, problem=reason, count=count
+            )
         again = "send it again" if doing is Doing.WRITE else "try again"
         return Unavailable(
             f"{self._path.name} cannot be {doing} now: {reason}; {again} later",
@@ -77,8 +78,13 @@ class Troubles:
                 return
             del self._lasting[doing]
         seconds = round(now - trouble.began_at)
-        told = {"file": self._path, "doing": doing, "seconds": seconds, "count": trouble.count}
-        tell(Event.FILE_USABLE, **told)
+        tell(
+            Event.FILE_USABLE,
+            file=self._path.name,
+            doing=doing,
+            seconds=seconds,
+            count=trouble.count,
+        )
 
 
 class _Trouble(Struct):
