@@ -106,7 +106,7 @@ def test_without_a_limit_no_header_speaks_of_one(client: httpx.Client) -> None:
 
 def test_the_window_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     limits = RateLimits(Settings(standard_limit=2))
 
     def granted() -> bool:

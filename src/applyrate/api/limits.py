@@ -3,16 +3,12 @@
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
-import math
-import time
 from enum import StrEnum
 from typing import Final
 
-from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from msgspec import Struct
 
+from applyrate.api.moving_window import MovingWindow
 from applyrate.settings import Settings
 
 _WINDOW_SECONDS: Final = 60
@@ -46,24 +42,20 @@ class RateLimits:
     """The two limits, counted in the memory of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._items: dict[Rate, RateLimitItem] = {
-            rate: RateLimitItemPerMinute(quota)
+        self._windows = {
+            rate: MovingWindow(quota, _WINDOW_SECONDS)
             for rate, quota in (
                 (Rate.STANDARD, settings.standard_limit),
                 (Rate.STREAMING, settings.streaming_limit),
             )
             if quota
         }
-        self._limiter = MovingWindowRateLimiter(MemoryStorage()) if self._items else None
 
     def spend(self, rate: Rate, identity: str) -> Allowance | None:
         """Count one request of an identity, unless it has none left; None where no limit is set."""
-        item = self._items.get(rate)
-        if item is None or self._limiter is None:
+        window = self._windows.get(rate)
+        if window is None:
             return None
-        granted = self._limiter.hit(item, rate, identity)
-        reset_at, remaining = self._limiter.get_window_stats(item, rate, identity)
-        reset_seconds = math.ceil(reset_at - time.time())
-        return Allowance(
-            rate, item.amount, granted, remaining, min(max(reset_seconds, 1), _WINDOW_SECONDS)
-        )
+        granted = window.spend(identity)
+        remaining, reset_seconds = window.remaining(identity), window.reset_seconds(identity)
+        return Allowance(rate, window.quota, granted, remaining, reset_seconds)
