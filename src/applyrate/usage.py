@@ -104,7 +104,7 @@ class Window(Struct, frozen=True):
         """
         from_at = None if from_ is None else _span("from", from_)[0]
         to_start, to_at = (None, None) if to is None else _span("to", to)
-        if from_at and to_start and to_at and from_at > max(to_start, to_at - RESOLUTION):
+        if from_at and to_start and to_at and from_at >= to_at and from_at > to_start:
             raise InvalidInput(
                 f"from: {from_!r} is after to: {to!r}; a window starts before it ends"
             )
