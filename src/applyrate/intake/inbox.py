@@ -94,6 +94,7 @@ class Inbox:
     def __init__(self, path: Path, *, max_spans: int) -> None:
         self._database = Database(path, resources.files("applyrate") / "intake" / "migrations")
         self._max_spans = max_spans
+        self._take_back_future()
 
     def add(self, batches: Sequence[SpanBatch]) -> list[None]:
         """Keep the spans, in one transaction. A trace with a new one is then derived (again).
@@ -223,6 +224,18 @@ class Inbox:
         """Release the file."""
         self._database.close()
 
+    def _take_back_future(self) -> None:
+        """See that no trace changed later than now, as the clock says that was set back since.
+
+        What is to wait from then on would wait until that time has come.
+        """
+        now = micros_ago(0)
+        with self._database.reading() as db:
+            ahead = any(db.execute(_IS_AHEAD, (state, now)).fetchone() for state in State)
+        if ahead:
+            with self._database.writing() as db:
+                db.execute(_TAKE_BACK, (now,))
+
 
 def _add_to_trace(
     db: sqlite3.Connection, org: str, trace_id: str, spans: Mapping[str, ObservedSpan], now: int
@@ -321,6 +334,8 @@ _CHANGE_TRACE = """
 UPDATE trace SET state = ?, has_top = ?, span_count = span_count + ?, changed_at = ? WHERE id = ?
 """
 _ADD_SPAN = "INSERT INTO span (trace, span_id, observed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_IS_AHEAD = "SELECT 1 FROM trace WHERE state = ? AND changed_at > ? LIMIT 1"
+_TAKE_BACK = "UPDATE trace SET changed_at = ?1 WHERE changed_at > ?1"
 _SPANS = "SELECT observed FROM span WHERE trace = ? LIMIT ?"
 _DROP_SPANS = "DELETE FROM span WHERE trace = ?"
 _COUNT_ONCE = "UPDATE trace SET span_count = 1 WHERE id = ?"

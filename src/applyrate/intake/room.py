@@ -1,12 +1,12 @@
 """Room in the inbox: how many spans it holds, and which go first when there are too many."""
 
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final, TypeAlias
 
 from applyrate.errors import Unavailable
+from applyrate.intake.steady_clock import steady_micros
 
 RETRY_AFTER_SECONDS: Final = 10
 
@@ -84,8 +84,8 @@ def count_kept(db: sqlite3.Connection, added: int) -> None:
 
 
 def micros_ago(seconds: float) -> int:
-    """The time so long ago, in microseconds since 1970."""
-    return time.time_ns() // 1_000 - int(seconds * 1_000_000)
+    """The time so long ago, in microseconds since 1970, by the steady clock."""
+    return steady_micros() - int(seconds * 1_000_000)
 
 
 def _as_many_as_hold(traces: Iterable[Kept], wanted: int) -> Iterable[Kept]:
