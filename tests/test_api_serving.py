@@ -99,7 +99,7 @@ def test_the_end_waits_for_what_was_accepted(tmp_path: Path) -> None:
 
 
 def test_the_end_does_not_wait_for_a_client_that_sends_nothing_more(tmp_path: Path) -> None:
-    process, url = start_process(tmp_path / "data", prelude="serving.STOP_SECONDS = 0.5")
+    process, url = start_process(tmp_path / "data", stop_seconds=0.5)
     with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 5) as stalled:
         stalled.sendall(b"POST /replies HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         time.sleep(0.2)

@@ -5,9 +5,12 @@
     ├── Unauthenticated       401  no key, or one that is not valid
     ├── Forbidden             403  a valid key without the scope
     ├── NotFound              404
+    ├── RequestTimeout        408  the body came too slowly
     ├── PayloadTooLarge       413
+    ├── UriTooLong            414
     ├── UnsupportedMediaType  415
     ├── TooManyRequests       429  with the seconds to wait
+    ├── HeadersTooLarge       431  too many header fields, or too long
     ├── Unavailable           503  with the seconds to wait
     └── Unreachable           of the client alone: no answer came
 
@@ -59,16 +62,34 @@ class NotFound(ApplyrateError):
     status = HTTPStatus.NOT_FOUND
 
 
+class RequestTimeout(ApplyrateError):
+    """The body came too slowly; what is left of it was not waited for."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
 class PayloadTooLarge(ApplyrateError):
-    """A body or a line is longer than the settings allow."""
+    """A body, a line or an array is longer than the settings allow."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UriTooLong(ApplyrateError):
+    """The path and the query are longer than the settings allow."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
 class UnsupportedMediaType(ApplyrateError):
     """The body's Content-Type or Content-Encoding is none that the route reads."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class HeadersTooLarge(ApplyrateError):
+    """The request has more header fields, or longer ones, than the settings allow."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class _Delayed(ApplyrateError):

@@ -51,6 +51,63 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_line_bytes: Annotated[int, Meta(ge=1, description="The longest line of NDJSON.")] = (
         1024 * 1024
     )
+    max_inflation: Annotated[
+        int,
+        Meta(ge=1, description="How many times its own length a body may be once inflated."),
+    ] = 250
+    max_array_items: Annotated[
+        int, Meta(ge=1, description="The most items in the array that a body is.")
+    ] = 100_000
+    max_reply_items: Annotated[
+        int, Meta(ge=1, description="The most items in each list of a reply.")
+    ] = 10_000
+    max_held_bytes: Annotated[
+        int,
+        Meta(ge=1, description="What bodies may take in memory together; beyond it, 503."),
+    ] = 256 * 1024 * 1024
+    max_pause_seconds: Annotated[
+        float, Meta(gt=0, description="How long a body may let the service wait for its next byte.")
+    ] = 30
+    min_body_rate: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How many bytes a second a body comes at, at least, once it was waited for"
+            " as long as one pause may be; 0 for no such rule.",
+        ),
+    ] = 256
+    max_url_bytes: Annotated[
+        int, Meta(ge=1, description="The longest path with its query, as it is sent.")
+    ] = 16 * 1024
+    max_headers: Annotated[
+        int, Meta(ge=1, le=100, description="The most header fields in a request.")
+    ] = 64
+    max_header_bytes: Annotated[
+        int, Meta(ge=1, description="How long the header fields of a request may be together.")
+    ] = 32 * 1024
+    max_idle_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.001,
+            description="How long a connection stays open that sends nothing, or not the whole"
+            " head of a request.",
+        ),
+    ] = 75
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How many connections may be open at once; others wait for their turn.",
+        ),
+    ] = 16_384
+    stop_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long requests that are under way may take at the end."),
+    ] = 8
+    max_future_seconds: Annotated[
+        int,
+        Meta(ge=0, description="How far ahead of the service's clock the time of a reply may be."),
+    ] = 86_400
     jwt_secret: Annotated[
         Annotated[str, Meta(min_length=32)] | None,
         Meta(description="The secret that HS256 tokens are signed with."),

@@ -127,7 +127,7 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         logging_config=None,
     )
     _watch_state(services)
-    return Edge(Observed(cast("AsgiApp", app), seen, tracing))
+    return Edge(Observed(cast("AsgiApp", app), seen, tracing), settings)
 
 
 def _watch_state(services: Services) -> None:

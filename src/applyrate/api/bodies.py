@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from applyrate.api.pace import Pace
 from applyrate.api.request import Request
 from applyrate.errors import InvalidInput, PayloadTooLarge, UnsupportedMediaType
 
@@ -46,12 +47,14 @@ async def read_all(
 ) -> bytes:
     """The whole body, as long as the settings let one be, both as it was sent and inflated.
 
-    Raises PayloadTooLarge, UnsupportedMediaType, InvalidInput.
+    Raises PayloadTooLarge, RequestTimeout, UnsupportedMediaType, InvalidInput, and Unavailable
+    where other bodies take all the memory that there is for them.
     """
     limit = _Limit(request.services.settings.max_body_bytes, way_out)
     limit.check(_announced_bytes(request))
     body = bytearray()
     async for piece in read_pieces(request, limit):
+        request.body_share.take(len(piece))
         body += piece
         limit.check(len(body))
     return bytes(body)
@@ -76,7 +79,8 @@ async def read_pieces(request: Request, limit: _Limit | None = None) -> AsyncIte
     """The body as it comes, inflated, in pieces of at most 64 KiB or of what the socket gave.
 
     Raises UnsupportedMediaType for an encoding other than gzip, InvalidInput where the body breaks
-    off or its gzip data is damaged, PayloadTooLarge where more is sent than the limit allows.
+    off or its gzip data is damaged, PayloadTooLarge where more is sent than the limit allows or
+    inflates to more than the settings allow, RequestTimeout where it comes too slowly.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
@@ -85,7 +89,7 @@ async def read_pieces(request: Request, limit: _Limit | None = None) -> AsyncIte
         async for piece in _receive(request, limit):
             yield piece
         return
-    inflater = _Inflater()
+    inflater = _Inflater(request.services.settings.max_inflation)
     async for piece in _receive(request, limit):
         for inflated in inflater.feed(piece):
             yield inflated
@@ -101,8 +105,9 @@ def _announced_bytes(request: Request) -> int:
 
 async def _receive(request: Request, limit: _Limit | None) -> AsyncIterator[bytes]:
     received = 0
+    pace = Pace(request.services.settings)
     while True:
-        message = await request.receive()
+        message = await pace.wait_for(request.receive)
         if message["type"] != "http.request":
             raise InvalidInput("the body: it breaks off before its end")
         received += len(message["body"])
@@ -114,18 +119,26 @@ async def _receive(request: Request, limit: _Limit | None) -> AsyncIterator[byte
 
 
 class _Inflater:
-    """Inflates gzip data piece by piece; one stream may be several members in a row."""
+    """Inflates gzip data piece by piece; one stream may be several members in a row.
 
-    def __init__(self) -> None:
+    The first mebibyte may be inflated of however little.
+    """
+
+    def __init__(self, max_inflation: int) -> None:
+        self._max_inflation = max_inflation
+        self._fed = self._inflated = 0
         self._member = _gzip_member()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What this piece inflates to, in pieces of its own."""
+        self._fed += len(data)
         try:
             while data:
                 if self._member.eof:
                     self._member = _gzip_member()
-                yield self._member.decompress(data, _PIECE_BYTES)
+                inflated = self._member.decompress(data, _PIECE_BYTES)
+                self._count(inflated)
+                yield inflated
                 data = self._member.unconsumed_tail or self._member.unused_data
         except zlib.error as error:
             raise InvalidInput(f"the body: its gzip data is damaged ({error})") from None
@@ -136,6 +149,17 @@ class _Inflater:
         if not self._member.eof:
             raise InvalidInput("the body: its gzip data ends too early")
         return rest
+
+    def _count(self, inflated: bytes) -> None:
+        self._inflated += len(inflated)
+        if self._inflated > max(_ANY_INFLATION_BYTES, self._fed * self._max_inflation):
+            raise PayloadTooLarge(
+                f"the body: its gzip data inflates to more than {self._max_inflation} times its"
+                " length; send it without compression"
+            )
+
+
+_ANY_INFLATION_BYTES: Final = 1024 * 1024
 
 
 def _gzip_member() -> "zlib._Decompress":

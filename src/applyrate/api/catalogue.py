@@ -9,7 +9,7 @@ from litestar import put
 
 from applyrate.answers import CatalogueReceipt, RejectedEntry
 from applyrate.api.bodies import JSON, NDJSON
-from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
+from applyrate.api.operations import BODY_ERRORS, EVERY_KEY, OPERATION, Operation
 from applyrate.api.recording import raw_objects
 from applyrate.api.request import Request
 from applyrate.errors import InvalidInput, PayloadTooLarge
@@ -74,8 +74,7 @@ _DECODED_IN_ONE_TURN: Final = 100
             },
             errors=(
                 HTTPStatus.BAD_REQUEST,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                *BODY_ERRORS,
                 *EVERY_KEY,
             ),
         )

@@ -6,6 +6,13 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
+from applyrate.api.heads import HeadLimits
+from applyrate.api.held_bytes import HeldBytes, Share
+from applyrate.errors import ApplyrateError, error_body
+from applyrate.settings import Settings
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -18,18 +25,24 @@ REQUEST_ID: Final = "applyrate.request_id"
 ANSWER_HEADERS: Final = "applyrate.answer_headers"
 """The scope's key for a list of headers; whatever the answer is, it carries them."""
 
+BODY_SHARE: Final = "applyrate.body_share"
+"""The scope's key for the request's Share of the memory that bodies may take."""
+
 
 class Edge:
     """An ASGI app around another.
 
     Routing sees the path as it was sent, percent-encoded, because only there a slash inside an
     identifier (``%2F``) differs from one between two segments. An answer that comes before its
-    request's body was read ends the connection, since what is left of the body is on its way.
+    request's body was read ends the connection, since what is left of the body is on its way. A
+    head that is too long is answered here, and what a body held in memory is given back here.
     ``under_way`` is the number of requests that are being answered.
     """
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: AsgiApp, settings: Settings) -> None:
         self._app = app
+        self._head_limits = HeadLimits.of(settings)
+        self._held = HeldBytes(settings.max_held_bytes)
         self.under_way = 0
         self._abandoned = asyncio.Event()
         self._ended = asyncio.Event()
@@ -60,9 +73,16 @@ class Edge:
             return send(message)
 
         self.under_way += 1
+        share = scope[BODY_SHARE] = Share(self._held)
         try:
-            await self._app(scope, body.receive if body.is_unread else receive, send_with_headers)
+            if fault := self._head_limits.fault(scope):
+                await _answer(fault, send_with_headers)
+            else:
+                await self._app(
+                    scope, body.receive if body.is_unread else receive, send_with_headers
+                )
         finally:
+            share.give_back()
             self.under_way -= 1
 
     async def abandon(self) -> None:
@@ -79,6 +99,17 @@ class Edge:
             return message.result()
         message.cancel()
         return {"type": "lifespan.shutdown"}
+
+
+async def _answer(error: ApplyrateError, send: Send) -> None:
+    """Answer a request that gets no further."""
+    body = msgspec.json.encode(error_body(error.status, error.message))
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": error.status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 _CLOSE: Final = (b"connection", b"close")

@@ -10,7 +10,7 @@ from litestar import delete, get, post
 
 from applyrate.answers import IssuedKey, KeyList, NewKey
 from applyrate.api.bodies import read_json
-from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
+from applyrate.api.operations import BODY_ERRORS, EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import KEY_ID
 from applyrate.api.request import Request
 from applyrate.errors import InvalidInput, NotFound, Unavailable
@@ -54,8 +54,7 @@ _KEY_EXAMPLE: Final = {
             example={**_KEY_EXAMPLE, "key": "apr_live_0Zk3Tq8vXn5LbW2rYd7HsJ4cMf9PgAe6uK1dQw0B"},
             errors=(
                 HTTPStatus.BAD_REQUEST,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                *BODY_ERRORS,
                 *EVERY_KEY,
             ),
         )

@@ -120,6 +120,7 @@ _FAILURES: Final[Mapping[HTTPStatus, str]] = {
     HTTPStatus.UNAUTHORIZED: "The key is missing or invalid.",
     HTTPStatus.FORBIDDEN: "The key is valid and lacks the scope that the message names.",
     HTTPStatus.NOT_FOUND: "There is no such thing in the caller's organization.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body came too slowly; send it again.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is longer than the service takes.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body's type or encoding is none that is read here.",
     HTTPStatus.TOO_MANY_REQUESTS: "The key's limit is used up; `Retry-After` says for how long.",

@@ -90,3 +90,10 @@ EVERY_KEY: Final = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 """The errors of every route that needs a key."""
+
+BODY_ERRORS: Final = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
+"""The errors of every route that reads a body, beside 400."""

@@ -10,11 +10,14 @@ from litestar import post, put
 from applyrate.answers import RecordingReceipt, Source
 from applyrate.api.bodies import JSON, NDJSON, media_type, read_all, read_json, read_pieces
 from applyrate.api.limits import Rate
-from applyrate.api.operations import EVERY_KEY, OPERATION, Operation
+from applyrate.api.operations import BODY_ERRORS, EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import SESSION_ID
+from applyrate.api.reading import in_thread
 from applyrate.api.request import Request
-from applyrate.errors import ApplyrateError, InvalidInput
+from applyrate.errors import ApplyrateError, InvalidInput, PayloadTooLarge
+from applyrate.intake.bounds import Bounds
 from applyrate.intake.journal import Journal
+from applyrate.intake.json_items import has_more_items, may_have_more_items
 from applyrate.intake.rejections import describe_rejection
 from applyrate.intake.replies import (
     LineSplitter,
@@ -34,6 +37,7 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 
 MAX_LISTED_REJECTIONS: Final = 1000
 
+_MEDIA_TYPES: Final = (JSON, NDJSON)
 _DECODED_IN_ONE_TURN: Final = 100
 
 
@@ -91,8 +95,7 @@ _DECODED_IN_ONE_TURN: Final = 100
             },
             errors=(
                 HTTPStatus.BAD_REQUEST,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                *BODY_ERRORS,
                 *EVERY_KEY,
             ),
         )
@@ -147,8 +150,7 @@ async def record_replies(request: Request) -> RecordingReceipt:
             answer_description="It is on disk.",
             errors=(
                 HTTPStatus.BAD_REQUEST,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                *BODY_ERRORS,
                 *EVERY_KEY,
             ),
         )
@@ -217,6 +219,8 @@ _Batch = list[tuple[int, Reply]]
 
 async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
     """The usable replies of the body with their indices; the others go into the tally."""
+    bounds, share = Bounds.of(request.services.settings), request.body_share
+    is_array = media_type(request, _MEDIA_TYPES) == JSON  # and held as a whole already
     batch: _Batch = []
     batch_bytes = index = 0
     async for raw in raw_objects(request):
@@ -225,13 +229,17 @@ async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
             tally.reject(index, None, raw.message, "overlong")
         else:
             try:
-                batch.append((index, decode_reply(raw)))
+                reply = decode_reply(raw)
+                bounds.check(reply)
+                share.take(0 if is_array else len(raw))
+                batch.append((index, reply))
                 batch_bytes += len(raw)
             except InvalidInput as error:
                 tally.reject(index, read_reply_id(raw), error.message, "invalid")
         index += 1
         if len(batch) >= MAX_BATCH_REPLIES or batch_bytes >= MAX_BATCH_BYTES:
             yield batch
+            share.take(0 if is_array else -batch_bytes)
             batch, batch_bytes = [], 0
         elif index % _DECODED_IN_ONE_TURN == 0:
             await asyncio.sleep(0)
@@ -242,15 +250,30 @@ async def _batches(request: Request, tally: _Tally) -> AsyncIterator[_Batch]:
 async def raw_objects(request: Request) -> AsyncIterator[bytes | OverlongLine]:
     """The JSON of each object in a body: one alone, an array of them, or one on each line.
 
-    Raises UnsupportedMediaType, PayloadTooLarge, InvalidInput.
+    Raises UnsupportedMediaType, PayloadTooLarge, RequestTimeout, InvalidInput, Unavailable.
     """
-    if media_type(request, (JSON, NDJSON)) == JSON:
-        for raw in split_replies(await read_all(request)):
+    if media_type(request, _MEDIA_TYPES) == JSON:
+        for raw in split_replies(await _read_array(request)):
             yield raw
         return
     lines = LineSplitter(request.services.settings.max_line_bytes)
     async for piece in read_pieces(request):
+        held_bytes = lines.held_bytes
         for line in lines.feed(piece):
             yield line
+        request.body_share.take(lines.held_bytes - held_bytes)
     for line in lines.finish():
         yield line
+
+
+async def _read_array(request: Request) -> bytes:
+    """A JSON body that has no more items than the settings allow, where it is an array."""
+    body = await read_all(request)
+    most = request.services.settings.max_array_items
+    if may_have_more_items(body, most) and await in_thread(
+        request, lambda: body.lstrip().startswith(b"[") and has_more_items(body, most)
+    ):
+        raise PayloadTooLarge(
+            f"the body: an array of more than {most} items; send fewer at once, or as {NDJSON}"
+        )
+    return body

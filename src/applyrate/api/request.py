@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from applyrate.api.auth import Authenticator, Caller
 from applyrate.api.cursors import Question
-from applyrate.api.edge import ANSWER_HEADERS, REQUEST_ID
+from applyrate.api.edge import ANSWER_HEADERS, BODY_SHARE, REQUEST_ID
 from applyrate.api.event_streams import Streams
+from applyrate.api.held_bytes import Share
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
@@ -75,6 +76,12 @@ class Request(litestar.Request[Caller, None, State]):
     def request_id(self) -> str:
         """The id that this request has in its answer and in the log."""
         return str(self.scope[REQUEST_ID])  # type: ignore[typeddict-item]  # a key of our own
+
+    @property
+    def body_share(self) -> Share:
+        """What the body of this request takes in memory, given back at the request's end."""
+        share: Share = self.scope[BODY_SHARE]  # type: ignore[typeddict-item]  # a key of our own
+        return share
 
     def add_answer_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
         """Let the answer carry these headers too, whatever it will be."""

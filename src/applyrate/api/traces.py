@@ -31,11 +31,12 @@ def answer_failed_export(
 ) -> Response[bytes]:
     """The answer to an export that failed.
 
-    A key that has used up its requests is told 503: many exporters drop a batch on 429.
+    A key that has used up its requests is told 503, and so is a body that came too slowly: many
+    exporters drop a batch on 429 and 408.
     """
     failure = read_failure(request, error)
     status = failure.status
-    if status is HTTPStatus.TOO_MANY_REQUESTS:
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT):
         status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     kind = PROTOBUF if kind == PROTOBUF else JSON

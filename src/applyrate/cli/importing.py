@@ -28,12 +28,14 @@ from applyrate.cli.options import (
 from applyrate.cli.progress import reply_progress
 from applyrate.cli.terminal import print_json, show_count, stderr, stdout
 from applyrate.errors import InvalidInput
+from applyrate.intake.bounds import Bounds
 from applyrate.intake.imports import Imported, Rejection, import_lines
 from applyrate.intake.journal import Notes
 from applyrate.intake.lines import LineReader
 from applyrate.intake.rejections import describe_rejection
 from applyrate.intake.replies import decode_reply
 from applyrate.intake.transcripts import HANDOFF_ACTIONS, Transcript, read_transcript
+from applyrate.settings import load_settings
 
 
 class Format(StrEnum):
@@ -149,9 +151,20 @@ class ImportAnswer(Struct, frozen=True):
 
 
 def _reader(file_format: Format, handoff_actions: Sequence[str]) -> Callable[[bytes], Transcript]:
-    if file_format is Format.REPLIES:
-        return _read_reply
-    return partial(read_transcript, handoff_actions=frozenset(handoff_actions))
+    bounds = Bounds.of(load_settings())
+    read = (
+        _read_reply
+        if file_format is Format.REPLIES
+        else partial(read_transcript, handoff_actions=frozenset(handoff_actions))
+    )
+
+    def read_within_bounds(raw: bytes) -> Transcript:
+        transcript = read(raw)
+        for reply in transcript.replies:
+            bounds.check(reply)
+        return transcript
+
+    return read_within_bounds
 
 
 def _read_reply(raw: bytes) -> Transcript:

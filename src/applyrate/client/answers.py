@@ -15,14 +15,17 @@ from applyrate.errors import (
     ApplyrateError,
     ErrorBody,
     Forbidden,
+    HeadersTooLarge,
     InvalidInput,
     NotFound,
     PayloadTooLarge,
+    RequestTimeout,
     TooManyRequests,
     Unauthenticated,
     Unavailable,
     Unreachable,
     UnsupportedMediaType,
+    UriTooLong,
 )
 
 T = TypeVar("T")
@@ -69,8 +72,11 @@ _ERRORS: Final[Mapping[int, type[ApplyrateError]]] = {
         Unauthenticated,
         Forbidden,
         NotFound,
+        RequestTimeout,
         PayloadTooLarge,
+        UriTooLong,
         UnsupportedMediaType,
+        HeadersTooLarge,
     )
 }
 _DELAYED: Final[Mapping[int, type[TooManyRequests | Unavailable]]] = {

@@ -25,6 +25,7 @@ from applyrate.errors import (
     ApplyrateError,
     InvalidInput,
     PayloadTooLarge,
+    RequestTimeout,
     TooManyRequests,
     Unavailable,
 )
@@ -233,7 +234,7 @@ class Delivery:
             self._delays.add(error.message)
             asked = min(error.retry_after_seconds, _LONGEST_RETRY_AFTER_SECONDS)
             self._pause(asked + delay, firm=True)
-        elif error.status >= _SERVER_FAULT:
+        elif error.status >= _SERVER_FAULT or isinstance(error, RequestTimeout):
             self._delays.add(error.message)
             self._pause(delay, firm=False)
         else:

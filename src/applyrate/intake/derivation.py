@@ -11,7 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from applyrate.errors import InvalidInput
 from applyrate.intake.assembly import AssembledReply, assemble, is_complete
+from applyrate.intake.bounds import Bounds
 from applyrate.intake.findings import CONVERSATION, REPLY, Finding, describe
 from applyrate.intake.inbox import MAX_TRACE_SPANS, KeptTrace, Settlement
 from applyrate.intake.room import State
@@ -54,6 +56,7 @@ def derive(
     store: Store,
     conversation_attributes: Sequence[str],
     handoff_actions: frozenset[str],
+    bounds: Bounds,
 ) -> list[Derivation]:
     """Decide about each trace. One that cannot be assembled fails alone."""
     derivations: list[Derivation] = []
@@ -63,7 +66,7 @@ def derive(
         reply_ids = [reply.reply_id for _, replies in judged for reply in replies]
         recorded = store.replies(org, reply_ids) if reply_ids else {}
         for derivation, replies in judged:
-            _take(derivation, replies, recorded, handoff_actions)
+            _take(derivation, replies, recorded, handoff_actions, bounds)
             derivations.append(derivation)
     return derivations
 
@@ -105,9 +108,15 @@ def _take(
     assembled: Sequence[AssembledReply],
     recorded: Mapping[str, RecordedReply],
     handoff_actions: frozenset[str],
+    bounds: Bounds,
 ) -> None:
     """Take the replies whose conversation is known; that and the time stay as first recorded."""
     for one in assembled:
+        try:
+            bounds.check_lists(one.available, one.applied)
+        except InvalidInput as error:
+            derivation.fail(f"the reply {one.reply_id}: {error.message}")
+            continue
         known = recorded.get(one.reply_id)
         session_id = known.session_id if known else one.session_id
         if session_id is None:

@@ -96,6 +96,11 @@ class LineSplitter:
         self._parts: list[bytes] = []
         self._length = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of a line that has not ended is held."""
+        return self._length if self._parts else 0
+
     def feed(self, piece: bytes) -> Iterator[bytes | OverlongLine]:
         """The lines that end in this piece."""
         first, *others = piece.split(b"\n")

@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from applyrate.answers import UnattributedList
 from applyrate.errors import Unavailable
+from applyrate.intake.bounds import Bounds
 from applyrate.intake.conventions import Rules
 from applyrate.intake.derivation import REPORTED, Derivation, derive
 from applyrate.intake.findings import CONVERSATION
+from applyrate.intake.future_spans import refuse_future
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.inbox import FILE, Inbox, KeptTrace, SpanBatch
 from applyrate.intake.room import State
@@ -66,6 +68,7 @@ class Traces:
         self._handoff_actions = frozenset(settings.handoff_actions)
         self._store = store
         self._commits = commits
+        self._bounds = Bounds.of(settings)
         self._rules = Rules.of(settings)
         self._observer = observer or Observer()
         self.inbox = Inbox(settings.data_path / FILE, max_spans=settings.inbox_max_spans)
@@ -91,7 +94,8 @@ class Traces:
 
         Raises InvalidInput, PayloadTooLarge.
         """
-        return await self.readers.read(body, self.rules(org), is_json=is_json)
+        read = await self.readers.read(body, self.rules(org), is_json=is_json)
+        return refuse_future(read, self._bounds)
 
     async def accept(self, org: str, spans: Sequence[ObservedSpan]) -> None:
         """Take spans; returns once they are on disk.
@@ -178,7 +182,7 @@ class Traces:
             return []
         attributes = self._settings.conversation_attributes
         derivations = await self._in_thread(
-            lambda: derive(traces, self._store, attributes, self._handoff_actions)
+            lambda: derive(traces, self._store, attributes, self._handoff_actions, self._bounds)
         )
         by_org = groupby((one for one in derivations if one.replies), key=lambda one: one.trace.org)
         await asyncio.gather(*(self._record(org, list(group)) for org, group in by_org))
