@@ -10,11 +10,15 @@ from logging.config import dictConfig
 from typing import Final
 
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
 
 from applyrate.api.app import create_app
+from applyrate.api.descriptors import make_room_for_connections
 from applyrate.api.edge import Edge
+from applyrate.api.heads import HeadLimits
+from applyrate.api.signals import signals_set
 from applyrate.errors import ApplyrateError
 from applyrate.keys import digest, issue_key
 from applyrate.observability.events import Event
@@ -24,13 +28,10 @@ from applyrate.store import Store, open_store
 
 FIRST_ORG: Final = "default"
 
-STOP_SECONDS: Final = 10
-"""How long requests that are under way may take once the service is told to stop."""
-
 UNREAD_SECONDS: Final = 1
 """How long the last answers are kept for whoever does not read them."""
 
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096
 
 
 class AddressUnavailable(ApplyrateError):
@@ -76,29 +77,32 @@ async def _serve(settings: Settings, store: Store, announce: Callable[[str], Non
         http=HTTPModes.http1,
         websockets=False,
         backlog=_BACKLOG,
+        backpressure=make_room_for_connections(settings.max_connections),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(settings.max_idle_seconds * 1_000),
+            max_buffer_size=HeadLimits.of(settings).buffer_bytes,
+        ),
         log_level=LogLevels.error,
         log_dictconfig=logging,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    serving = asyncio.create_task(server.serve())
-    stop = asyncio.create_task(stopping.wait())
-    await _answering(host, port, serving)
-    if not serving.done():
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        tell(Event.SERVICE_STARTED, url=url, data=settings.data, version=version("applyrate"))
-        announce(url)
-    await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    tell(Event.SERVICE_STOPPING)
-    server.stop()  # type: ignore[no-untyped-call]  # granian has types for the most part
-    await _end(serving, app)
-    if serving.done():
-        serving.result()
-    else:
-        await app.abandon()
-    tell(Event.SERVICE_STOPPED)
+    with signals_set(stopping, (signal.SIGTERM, signal.SIGINT)):
+        serving = asyncio.create_task(server.serve())
+        stop = asyncio.create_task(stopping.wait())
+        await _answering(host, port, serving)
+        if not serving.done():
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            tell(Event.SERVICE_STARTED, url=url, data=settings.data, version=version("applyrate"))
+            announce(url)
+        await asyncio.wait((serving, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        tell(Event.SERVICE_STOPPING)
+        server.stop()  # type: ignore[no-untyped-call]  # granian has types for the most part
+        await _end(serving, app, settings.stop_seconds)
+        if serving.done():
+            serving.result()
+        else:
+            await app.abandon()
+        tell(Event.SERVICE_STOPPED)
 
 
 def _free_address(host: str, port: int) -> tuple[str, int]:
@@ -133,10 +137,10 @@ async def _answering(host: str, port: int, serving: "asyncio.Task[None]") -> Non
             return
 
 
-async def _end(serving: "asyncio.Task[None]", app: Edge) -> None:
+async def _end(serving: "asyncio.Task[None]", app: Edge, stop_seconds: float) -> None:
     """Wait until all requests are answered and the answers are read, but not for ever."""
     now = asyncio.get_running_loop().time
-    ends_at, read_by = now() + STOP_SECONDS, now() + UNREAD_SECONDS
+    ends_at, read_by = now() + stop_seconds, now() + UNREAD_SECONDS
     while not serving.done() and now() < min(ends_at, read_by):
         await asyncio.wait((serving,), timeout=_LOOK_SECONDS)
         if app.under_way:

@@ -58,8 +58,8 @@ class Bounds(Struct, frozen=True):
         """What is wrong with a time that is later than the latest."""
         told = at.isoformat().replace("+00:00", "Z")
         return (
-            f"{told} is more than {self.max_future_seconds} s ahead of the service's clock,"
-            f" {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            f"{told} is more than {self.max_future_seconds} s ahead of the service's clock"
+            f" at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         )
 
     def _refuse(self, name: str, items: Sized) -> NoReturn:
