@@ -150,6 +150,43 @@ def test_a_list_of_a_reply_may_have_so_many_items_and_no_more(
     }
 
 
+def test_a_reply_of_a_trace_has_lists_no_longer_either(small: Server) -> None:
+    org = small.new_org()
+    client = small.client(org)
+    for number, count_given in ((1, REPLY_ITEMS), (2, REPLY_ITEMS + 1)):
+        answer = client.post("/v1/traces", json=trace_with(number, count_given))
+        assert answer.json() == {}
+    deadline = time.monotonic() + 30
+    while not (items := client.get("/intake/unattributed").json()["items"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (item,) = items
+    assert item["problem"] == (
+        f"the reply {2:032x}: available.knowledge: {REPLY_ITEMS + 1} items, and {REPLY_ITEMS} are"
+        " the most"
+    )
+    counts = small.store.summary(org, ResourceType.KNOWLEDGE, "kb_0", Window())
+    assert counts.available_replies == 1
+
+
+def trace_with(number: int, document_count: int) -> dict[str, Any]:
+    """A trace of one reply that had so many documents available."""
+    documents = [{"stringValue": f"kb_{n}"} for n in range(document_count)]
+    attributes: dict[str, Any] = {
+        "gen_ai.operation.name": {"stringValue": "invoke_agent"},
+        "gen_ai.conversation.id": {"stringValue": "conv"},
+        "applyrate.available.knowledge": {"arrayValue": {"values": documents}},
+    }
+    span = {
+        "traceId": f"{number:032x}",
+        "spanId": f"{number:016x}",
+        "name": "invoke_agent",
+        "endTimeUnixNano": "1772359200250000000",
+        "attributes": [{"key": key, "value": value} for key, value in attributes.items()],
+    }
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+
+
 def test_gzip_may_inflate_to_so_much_and_no_more(small: Server) -> None:
     org = small.new_org()
     client = small.client(org)
