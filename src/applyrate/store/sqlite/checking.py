@@ -26,7 +26,7 @@ from applyrate.store.sqlite.rows import (
     ordinal_range,
 )
 
-_MISSING = -1
+_MISSING = -(2**63)  # no time there is: -1 is the last microsecond before 1970
 _KIND_NAME = {code: kind for kind, code in KIND_CODE.items()}
 
 
