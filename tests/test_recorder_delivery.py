@@ -106,12 +106,13 @@ def test_the_recorder_waits_as_long_as_it_is_told_even_in_a_flush() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
+        error(408),
         error(500),
         Answer(502, body=b"<html>Bad Gateway</html>"),
         Answer(200, body=b"<html>Welcome to our hotel</html>"),
         Answer(delay_seconds=0.5),
     ],
-    ids=["500", "502", "foreign", "slow"],
+    ids=["408", "500", "502", "foreign", "slow"],
 )
 def test_what_was_not_acknowledged_is_sent_again(answer: Answer) -> None:
     with (

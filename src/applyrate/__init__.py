@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from applyrate.errors import (
         ApplyrateError,
         Forbidden,
+        HeadersTooLarge,
         InvalidInput,
         NotFound,
         PayloadTooLarge,
+        RequestTimeout,
         TooManyRequests,
         Unauthenticated,
         Unavailable,
         Unreachable,
         UnsupportedMediaType,
+        UriTooLong,
     )
     from applyrate.usage import Applied, Available, Invocation, Reply
 
@@ -32,6 +35,7 @@ __all__ = [
     "Available",
     "Client",
     "Forbidden",
+    "HeadersTooLarge",
     "InvalidInput",
     "Invocation",
     "NotFound",
@@ -39,11 +43,13 @@ __all__ = [
     "PayloadTooLarge",
     "Recorder",
     "Reply",
+    "RequestTimeout",
     "TooManyRequests",
     "Unauthenticated",
     "Unavailable",
     "Unreachable",
     "UnsupportedMediaType",
+    "UriTooLong",
 ]
 
 _ELSEWHERE = {

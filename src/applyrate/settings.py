@@ -103,7 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     stop_seconds: Annotated[
         float,
         Meta(ge=0, description="How long requests that are under way may take at the end."),
-    ] = 8
+    ] = 7
     max_future_seconds: Annotated[
         int,
         Meta(ge=0, description="How far ahead of the service's clock the time of a reply may be."),
