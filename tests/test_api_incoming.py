@@ -5,12 +5,14 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from applyrate.dashboard.forms import FORM
 from applyrate.usage import ResourceType, Window
 from tests.servers import Server, running_server
 from tests.test_api_errors import check_error
@@ -23,6 +25,7 @@ ARRAY_ITEMS = 50
 REPLY_ITEMS = 40
 HELD_BYTES = 1_000_000
 INFLATION = 20
+FORM_BYTES = 16 * 1024
 PAUSE_SECONDS = 2
 BODY_RATE = 2_000
 
@@ -238,6 +241,28 @@ def test_bodies_hold_so_much_memory_together_and_no_more(tmp_path: Path, media_t
         for _ in range(3):  # nothing is held any longer
             assert client.post("/replies", content=fits, headers=headers).status_code == 200
         assert count(server, org) == 2
+
+
+def test_a_form_may_be_so_long_and_no_longer(small: Server) -> None:
+    headers = {"Content-Type": FORM}
+    longest = b"key=none&next=/".ljust(FORM_BYTES, b"x")
+    response, _ = small.request_raw("POST", "/dashboard/sign-in", headers, longest)
+    assert response.status != 413
+    response, page = small.request_raw("POST", "/dashboard/sign-in", headers, longest + b"x")
+    assert response.status == 413
+    assert f"longer than {FORM_BYTES} bytes; a form is never so long".encode() in page
+
+
+def test_forms_that_anybody_may_send_take_no_memory_from_bodies(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", max_held_bytes=20_000) as server, ExitStack() as stack:
+        for _ in range(3):
+            path = "/dashboard/sign-in"
+            form = Upload(server.url, "none", path=path, media_type=FORM, length=FORM_BYTES)
+            stack.enter_context(form).send(b"x" * (FORM_BYTES - 1))
+        time.sleep(1)  # they have arrived
+        body = json.dumps(reply()).encode().ljust(19_000)
+        answer = server.client().post("/replies", content=body, headers={"Content-Type": JSON})
+        assert answer.status_code == 200
 
 
 def test_a_body_is_not_waited_for_beyond_the_longest_pause(small: Server) -> None:

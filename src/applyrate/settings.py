@@ -51,6 +51,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_line_bytes: Annotated[int, Meta(ge=1, description="The longest line of NDJSON.")] = (
         1024 * 1024
     )
+    max_form_bytes: Annotated[int, Meta(ge=1, description="The longest form of the dashboard.")] = (
+        16 * 1024
+    )
     max_inflation: Annotated[
         int,
         Meta(ge=1, description="How many times its own length a body may be once inflated."),

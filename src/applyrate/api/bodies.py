@@ -43,18 +43,22 @@ async def read_json(request: Request) -> bytes:
 async def read_all(
     request: Request,
     *,
+    max_bytes: int | None = None,
     way_out: str = f"send less at once, or replies as {NDJSON}, which may be of any length",
 ) -> bytes:
     """The whole body, as long as the settings let one be, both as it was sent and inflated.
 
+    One that may have ``max_bytes`` alone is short, and not counted among those that fill memory.
+
     Raises PayloadTooLarge, RequestTimeout, UnsupportedMediaType, InvalidInput, and Unavailable
     where other bodies take all the memory that there is for them.
     """
-    limit = _Limit(request.services.settings.max_body_bytes, way_out)
+    limit = _Limit(max_bytes or request.services.settings.max_body_bytes, way_out)
     limit.check(_announced_bytes(request))
     body = bytearray()
     async for piece in read_pieces(request, limit):
-        request.body_share.take(len(piece))
+        if max_bytes is None:
+            request.body_share.take(len(piece))
         body += piece
         limit.check(len(body))
     return bytes(body)

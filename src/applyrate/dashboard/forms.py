@@ -49,7 +49,9 @@ async def read_form(request: Request) -> Form:
     if known is not None:
         return known
     media_type(request, (FORM,))
-    body = await read_all(request, way_out="a form is never so long")
+    # Anybody may send one, so many of them must not fill the memory that is for bodies.
+    most = request.services.settings.max_form_bytes
+    body = await read_all(request, max_bytes=most, way_out="a form is never so long")
     try:
         fields = parse_qs(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
