@@ -5,7 +5,9 @@ it asks, both must answer the same, so that the other shows in no row, count, or
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -93,6 +95,21 @@ def fill(side: Side, told: str, numbers: range) -> None:
     export(side.client, sent("a", None, unattributed, trace=1))
     export(side.client, sent("a", None, {**AGENT, "gen_ai.conversation.id": "s_2"}, trace=2))
     settle(side.client)
+    known = rejected_count(side)
+    refused = {**reply(0, told), "replied_at": told}
+    assert side.client.post("/replies", json=refused).status_code == 400
+    wait_until(lambda: rejected_count(side) > known)
+
+
+def rejected_count(side: Side) -> int:
+    return len(side.client.get("/intake/rejected").json()["items"])
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    ends_at = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < ends_at
+        time.sleep(0.05)
 
 
 def reply(number: int, told: str) -> dict[str, Any]:
@@ -148,6 +165,7 @@ ROUTES: Final = (
     "/insights/unused",
     "/export/usages",
     "/intake/unattributed",
+    "/intake/rejected",
 )
 CLAIMS: Final = [
     {},
@@ -175,9 +193,11 @@ def text_of(answer: httpx.Response) -> str:
     return answer.content.decode("utf-8", "replace")
 
 
-def without_cursors(text: str) -> str:
-    """An answer without what is signed with the service's own secret."""
+def without_own(text: str) -> str:
+    """An answer without what is a service's own: what it signed, and when it was sent something."""
     text = re.sub(r'"next":"[^"]+"', '"next":"..."', text)
+    text = re.sub(rf"{datetime.now(UTC):%Y-%m}-\d\dT[\d:.]+", "lately", text)
+    text = re.sub(r"\d+ \w+ \d{4}, \d\d:\d\d UTC|just now|\d+ min ago", "lately", text)
     return re.sub(r"cursor=[\w-]+", "cursor=...", text)
 
 
@@ -189,10 +209,8 @@ def test_no_question_of_one_shows_the_other(
     here, alone = (side.client.get(target, headers=claim) for side in (world.ours, world.alone))
     assert THEIRS not in text_of(here).replace(f"'{THEIRS}'", "")
     assert here.status_code == alone.status_code
-    assert without_cursors(text_of(here)) == without_cursors(text_of(alone))
-    assert without_cursors(here.headers.get("link", "")) == without_cursors(
-        alone.headers.get("link", "")
-    )
+    assert without_own(text_of(here)) == without_own(text_of(alone))
+    assert without_own(here.headers.get("link", "")) == without_own(alone.headers.get("link", ""))
 
 
 def test_pages_of_one_go_on_beside_the_other_as_they_do_alone(world: World) -> None:
@@ -273,7 +291,7 @@ def test_no_page_of_one_shows_the_other(world: World, place: str, query: dict[st
 
 def plain(page: httpx.Response, side: Side) -> str:
     """A page without what belongs to the session, the request or the service."""
-    text = text_of(page).replace(side.server.url, "").replace(page.headers["x-request-id"], "")
+    text = without_own(text_of(page)).replace(side.server.url, "").replace(page.headers["x-request-id"], "")
     text = re.sub(r"last_event_id=\d+", "", text)
     return re.sub(r"\b[0-9a-f]{64}\b", "", text)
 
@@ -385,7 +403,7 @@ def test_every_route_and_page_is_asked(world: World) -> None:
         for route in ROUTES
     }
     followed = {path for path in described if path.endswith("/stream")}
-    assert described - followed - {"/keys", "/health/live"} == asked
+    assert described - followed - {"/keys", "/metrics", "/health/live", "/health/ready"} == asked
     names = {
         parameter["name"]
         for methods in document["paths"].values()
