@@ -14,7 +14,7 @@ import pytest
 from applyrate.store import open_store
 from applyrate.store.sqlite import SQLiteStore
 from applyrate.store.sqlite.database import Database
-from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
+from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days, days_worth_asking
 from applyrate.store.sqlite.directory import Directory
 from applyrate.store.sqlite.recording import record as write_replies
 from applyrate.store.sqlite.rows import DAY as DAY_MICROS
@@ -174,3 +174,26 @@ def test_what_is_kept_stays_within_its_bound(tmp_path: Path) -> None:
             window = Window(None, DAY + timedelta(hours=30))
             store.summary("acme", ResourceType.KNOWLEDGE, f"kb{number}", window)
         assert 0 < store.kept_bytes <= 5_000
+
+
+def test_of_thousands_of_days_only_those_with_a_usage_are_asked(tmp_path: Path) -> None:
+    times = [
+        datetime(1, 1, 1, 5, tzinfo=UTC),
+        DAY - timedelta(days=3),
+        DAY,
+        DAY + timedelta(hours=9),
+    ]
+    store = SQLiteStore(tmp_path / "applyrate.db")
+    store.record([Recording("acme", [reply(number, at) for number, at in enumerate(times)])])
+    days = [to_micros(at) // DAY_MICROS for at in times[:3]]
+    with closing(sqlite3.connect(tmp_path / "applyrate.db")) as db:
+        assert days_worth_asking(db, days[0], days[2]) == days
+        assert days_worth_asking(db, days[0] + 1, days[2] + 9) == days[1:]
+        assert days_worth_asking(db, days[0] - 9, days[1] - 1) == days[:1]
+        assert days_worth_asking(db, days[2] + 1, days[2] + 9_999) == []
+    from_within = Window(times[0] + timedelta(minutes=1), times[3])
+    asked = ("acme", ResourceType.KNOWLEDGE, "kb", from_within)
+    assert store.summary(*asked).applied_replies == 2
+    (listed,) = store.resources(*asked[:2], from_within, limit=9).items
+    assert (listed.applied_replies, listed.last_used_at) == (2, DAY)
+    store.close()

@@ -291,7 +291,11 @@ def test_no_page_of_one_shows_the_other(world: World, place: str, query: dict[st
 
 def plain(page: httpx.Response, side: Side) -> str:
     """A page without what belongs to the session, the request or the service."""
-    text = without_own(text_of(page)).replace(side.server.url, "").replace(page.headers["x-request-id"], "")
+    text = (
+        without_own(text_of(page))
+        .replace(side.server.url, "")
+        .replace(page.headers["x-request-id"], "")
+    )
     text = re.sub(r"last_event_id=\d+", "", text)
     return re.sub(r"\b[0-9a-f]{64}\b", "", text)
 

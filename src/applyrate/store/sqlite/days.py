@@ -172,7 +172,7 @@ class DaysAt(NamedTuple):
 
     def read(self, resources: Sequence[int], first: int, last: int) -> dict[int, dict[int, Day]]:
         """The days of resources from ``first`` to ``last``, both included."""
-        wanted = range(first, last + 1)
+        wanted = days_worth_asking(self.db, first, last)
         found = {
             resource: self.days.known(resource, wanted, self.version) for resource in resources
         }
@@ -218,7 +218,29 @@ class _Resource(Struct):
     bytes: int = 0
 
 
+def days_worth_asking(db: sqlite3.Connection, first: int, last: int) -> Sequence[int]:
+    """The days from ``first`` to ``last``; of many, only those that anybody has a usage on.
+
+    One time out of the ordinary, such as the year 1, must not make every question ask all days.
+    """
+    days = range(first, last + 1)
+    if len(days) <= _MANY_DAYS:
+        return days
+    return [day for (day,) in db.execute(_USED_DAYS, (first, last))]
+
+
+_MANY_DAYS = 1_000
+
 _ADVANCE = "UPDATE usage_version SET number = number + 1 RETURNING number"
+_USED_DAYS = """
+WITH RECURSIVE used (day) AS (
+    SELECT min(day) FROM usage_day WHERE day >= ?1
+    UNION ALL
+    SELECT (SELECT min(usage_day.day) FROM usage_day WHERE usage_day.day > used.day)
+    FROM used WHERE used.day < ?2
+)
+SELECT day FROM used WHERE day <= ?2
+"""
 _DAYS = """
 SELECT resource, day, kind, block, usage_count, first_at, last_at, conversations
 FROM json_each(?1) AS wanted CROSS JOIN (SELECT 0 AS code UNION ALL SELECT 1)

@@ -8,6 +8,7 @@ import msgspec
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import to_numbers
+from applyrate.store.sqlite.days import days_worth_asking
 from applyrate.store.sqlite.edges import Edges, Span
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.rows import DAY
@@ -39,7 +40,7 @@ def last_applied(
             remaining.remove(number)
     first_at, last_at = db.execute(_BOUNDS, (*ids, *span)).fetchone() if remaining else (0, -1)
     first, last = max(first_at, span.start) // DAY, min(last_at, span.end - 1) // DAY
-    for day in sorted(known.keys() | set(range(first, last + 1)), reverse=True):
+    for day in sorted(known.keys() | set(days_worth_asking(db, first, last)), reverse=True):
         found = known[day]
         if remaining:
             on_day = applied_on_day(db, edges, ids, span, day, remaining)
