@@ -13,7 +13,7 @@ FRONTEND := src/applyrate/dashboard/frontend
 BUNDLE := src/applyrate/dashboard/static/manifest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo install test check format docs screenshots fuzz storm soak bench lock clean
+.PHONY: help serve demo install test check format docs screenshots fuzz storm soak bench bench-quick lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +54,11 @@ storm: .venv/installed-dev  ## kill the service 200 times at random moments, and
 soak: .venv/installed-dev  ## two hours at half of what the service can take
 	$(BIN)/python -m tests.soak --minutes 120
 
-bench: .venv/installed-dev  ## measure, beside PostgreSQL where it is installed
+bench: .venv/installed-dev  ## measure everything beside its peers, into bench/results.md
 	$(BIN)/python -m bench
+
+bench-quick: .venv/installed-dev  ## the same on little data, in two minutes
+	$(BIN)/python -m bench --quick
 
 # uv writes the address of the package index it asked into the lock file. Taking the addresses
 # out keeps the lock true behind any mirror: names, versions and hashes say what is installed,

@@ -1,155 +1,244 @@
-"""Measure the embedded store beside its neighbours: ``python -m bench [--replies N] [--quick]``."""
+"""Measure the store and the service beside what a user could take instead.
+
+python -m bench [--quick] [--replies N] [--parts PART,...] [--keep] [--write]
+"""
 
 import argparse
 import gc
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-import psycopg
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
 from applyrate.store import open_store
-from bench.building import Cache, copied
-from bench.generator import ORG, Workload
-from bench.peers.postgres.asking import PlainPostgreSQL, PostgreSQL
-from bench.peers.postgres.recording import Recorder
-from bench.peers.postgres.server import find_programs, serve_cluster
-from bench.prototype import Prototype
-from bench.questions import Engines, questions
-from bench.recording import measure_recording
-from bench.report import Disk, Measured, print_tables, write_readme
-from bench.timing import Patience, ask_in_turns
+from bench.asking import ask_all, tell_questions
+from bench.building import Cache, Loading, copied
+from bench.footprint import measure_disk, measure_import, measure_service
+from bench.growth import GROWTHS, measure_growth
+from bench.organizations import Data, draw_data
+from bench.over_http import EFFORT, QUICK_EFFORT, Effort, measure_http
+from bench.peers import Peer
+from bench.peers.every import PEERS, Kind
+from bench.recording import (
+    QUICK_STRETCHES,
+    STRETCHES,
+    Stretch,
+    measure_recording,
+    tell_recording,
+)
+from bench.results import Circumstances, print_results, tell_circumstances, write_results
+from bench.tables import Part, Table
+from bench.timing import Patience
+from bench.trace_table import tell_traces
 from bench.traces import measure_traces
 
-FULL_REPLIES, QUICK_REPLIES = 1_000_000, 20_000
-LAST_STRETCH = 50_000
-SINGLES = 220
-REQUESTS, QUICK_REQUESTS = 400, 32
-WIDTH = 180
+WIDTH = 200
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bench"
 
 
+class Scale(NamedTuple):
+    """How much is measured, and how patiently."""
+
+    replies: int
+    growth_replies: int
+    patience: Patience
+    stretches: Sequence[Stretch]
+    effort: Effort
+    trace_requests: int
+
+
+FULL = Scale(1_000_000, 1_000_000, Patience(8, 3, 201), STRETCHES, EFFORT, 400)
+QUICK = Scale(20_000, 2_000, Patience(0.2, 2, 20), QUICK_STRETCHES, QUICK_EFFORT, 16)
+
+PARTS = ("engines", "http", "service", "import", "traces", *(f"growth-{name}" for name in GROWTHS))
+
+
+class Run(NamedTuple):
+    """What a run works with."""
+
+    scale: Scale
+    cache: Cache
+    data: Data
+    progress: Progress
+
+
 def main() -> None:
-    """Build what is not built yet, record, ask, and print the tables."""
+    """Build what is not built yet, measure the parts that are asked for, print their tables."""
     arguments = _parse_arguments()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    replies = arguments.replies or (QUICK_REPLIES if arguments.quick else FULL_REPLIES)
-    patience = Patience(1, 3, 20) if arguments.quick else Patience(8, 5, 201)
-    programs = None if arguments.without_postgres else find_programs()
-    if programs is None:
-        console.print("PostgreSQL is not installed, or not wanted: it is not measured.")
-    measured = _measure(replies, patience, programs, keep=arguments.keep, console=console)
-    print_tables(console, measured)
-    if replies == FULL_REPLIES and programs:
-        write_readme(measured)
+    scale = QUICK if arguments.quick else FULL
+    if arguments.replies:
+        scale = scale._replace(replies=arguments.replies)
+    if arguments.growth_replies:
+        scale = scale._replace(growth_replies=arguments.growth_replies)
+    began, (load_before, *_) = time.monotonic(), os.getloadavg()
+    missing = {kind.name: reason for kind in PEERS if (reason := kind.missing())}
+    progress = Progress(
+        SpinnerColumn(),
+        *Progress.get_default_columns(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("Drawing the replies", total=None)
+        data = draw_data(scale.replies)
+        # Millions of objects that no service has: keep the collector from walking them.
+        gc.collect()
+        gc.freeze()
+        progress.remove_task(task)
+        cache = Cache(_CACHE / str(scale.replies), keep=arguments.keep)
+        run = Run(scale, cache, data, progress)
+        parts = [part for name in arguments.parts for part in _measure(run, name)]
+    told = tell_circumstances(
+        data,
+        Circumstances(
+            " ".join(["python -m bench", *sys.argv[1:]]),
+            time.monotonic() - began,
+            load_before,
+            [f"{name} ({reason})" for name, reason in missing.items()],
+        ),
+    )
+    print_results(console, told, parts)
+    if arguments.write or (scale == FULL and set(arguments.parts) == set(PARTS)):
+        write_results(told, parts)
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
-    parser.add_argument("--replies", type=int, metavar="N", help=f"default {FULL_REPLIES}")
+    parser.add_argument("--quick", action="store_true", help="little data, few rounds: 2 minutes")
     parser.add_argument(
-        "--quick", action="store_true", help=f"{QUICK_REPLIES} replies and few rounds"
+        "--replies", type=int, metavar="N", help=f"default {FULL.replies:,} ({QUICK.replies:,})"
     )
-    parser.add_argument("--without-postgres", action="store_true", help="measure the store alone")
+    parser.add_argument(
+        "--growth-replies",
+        type=int,
+        metavar="N",
+        help=f"what grows tenfold; default {FULL.growth_replies:,} ({QUICK.growth_replies:,})",
+    )
+    parser.add_argument(
+        "--parts",
+        type=_parts,
+        default=PARTS,
+        metavar="PART,...",
+        help=f"only these of {', '.join(PARTS)}",
+    )
     parser.add_argument(
         "--keep", action="store_true", help="use built data although the code has changed since"
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write bench/results.md, as a whole run at full size does without being told",
     )
     return parser.parse_args()
 
 
-def _measure(
-    replies: int, patience: Patience, programs: Path | None, *, keep: bool, console: Console
-) -> Measured:
-    began, (load_before, *_) = time.monotonic(), os.getloadavg()
-    progress = Progress(
-        SpinnerColumn(), *Progress.get_default_columns(), TimeElapsedColumn(), console=console
-    )
+def _parts(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not one of {PARTS}")
+    return names
+
+
+def _measure(run: Run, name: str) -> Iterator[Part]:
+    task = run.progress.add_task(f"Measuring: {name}", total=None)
+    if name == "engines":
+        yield from _measure_engines(run)
+    elif name == "traces":
+        yield _measure_traces(run)
+    elif name.startswith("growth-"):
+        yield measure_growth(
+            _CACHE,
+            GROWTHS[name.removeprefix("growth-")],
+            run.scale.growth_replies,
+            run.scale.patience,
+            run.progress,
+            keep=run.cache.keep,
+        )
+    else:
+        yield _measure_served(run, name)
+    run.progress.remove_task(task)
+
+
+def _measure_engines(run: Run) -> Iterator[Part]:
+    """The store and every peer at the same time, each on a copy of what was built for it."""
+    built, loading = run.cache.store(run.data, run.progress)
+    kinds = [kind for kind in PEERS if not kind.missing()]
+    folders = {kind: run.cache.peer(kind, run.data, run.progress) for kind in kinds}
     with ExitStack() as stack:
-        stack.enter_context(progress)
-        task = progress.add_task("Drawing the replies", total=1)
-        workload = Workload(replies)
-        # Millions of objects that no service has: keep the collector from walking them.
-        gc.collect()
-        gc.freeze()
-        usage_count = workload.usage_count()
-        progress.update(task, completed=1)
-
-        stop = replies - min(LAST_STRETCH, replies // 4)
-        cache = Cache(_CACHE / str(replies), keep=keep)
-        built, loading = cache.store(workload, stop, progress)
         folder = stack.enter_context(copied(built))
-        connection = None
-        if programs:
-            built = cache.postgres(programs, workload, stop, progress)
-            cluster = stack.enter_context(copied(built)) / "data"
-            address = stack.enter_context(serve_cluster(programs, cluster))
-            connection = stack.enter_context(psycopg.connect(address, autocommit=True))
-
-        task = progress.add_task("Recording in turns", total=1)
-        with closing(open_store(folder)) as store:
-            recorder = Recorder(connection, ORG) if connection else None
-            recorded = measure_recording(store, recorder, workload, stop, SINGLES)
-        progress.update(task, completed=1)
-        disk = Disk(
-            sum(file.stat().st_size for file in folder.glob("applyrate.db*")),
-            _settle(connection) if connection else None,
-        )
-
         store = stack.enter_context(closing(open_store(folder)))
-        task = progress.add_task("Filling the prototype's days", total=1)
-        prototype = stack.enter_context(
-            closing(Prototype(folder / "applyrate.db", folder / "prototype.db"))
-        )
-        progress.update(task, completed=1)
-        engines = Engines(
+        peers = {
+            kind.name: _open(kind, stack.enter_context(copied(folders[kind])), stack)
+            for kind in kinds
+        }
+        yield tell_recording(measure_recording(store, peers, run.data, run.scale.stretches))
+        yield _loading(loading)
+        sizes = {name: peer.settle() for name, peer in peers.items()}
+        task = run.progress.add_task("Asking", total=None)
+        asked = ask_all(
+            run.data.workload,
             store,
-            prototype,
-            PostgreSQL(connection) if connection else None,
-            PlainPostgreSQL(connection) if connection else None,
+            peers,
+            run.scale.patience,
+            lambda question: run.progress.update(task, description=question),
         )
-        asked = []
-        task = progress.add_task("Asking in turns", total=None)
-        for question in (all_questions := questions(workload, engines)):
-            progress.update(task, description=question.name, total=len(all_questions))
-            asked.append((question, ask_in_turns(question.ask, question.windows(), patience)))
-            progress.advance(task)
-        task = progress.add_task("Sending traces", total=1)
-        tracing = measure_traces(
-            folder / "traces", QUICK_REQUESTS if replies < FULL_REPLIES else REQUESTS
-        )
-        progress.update(task, completed=1)
-        return Measured(
-            workload=workload,
-            usage_count=usage_count,
-            loading=loading,
-            recorded=recorded,
-            asked=asked,
-            disk=disk,
-            tracing=tracing,
-            postgres_version=_version(connection) if connection else None,
-            command=" ".join(["python -m bench", *sys.argv[1:]]),
-            seconds=time.monotonic() - began,
-            load_before=load_before,
-        )
+        run.progress.remove_task(task)
+        yield tell_questions(asked)
+        store.close()
+        yield measure_disk(folder, run.data, sizes)
 
 
-def _settle(connection: psycopg.Connection) -> int:
-    """Bring the tables into the order that PostgreSQL answers best in; their size in bytes."""
-    connection.execute("VACUUM ANALYZE")
-    connection.execute("CHECKPOINT")
-    row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-    assert row is not None
-    return int(row[0])
+def _open(kind: Kind, folder: Path, stack: ExitStack) -> Peer:
+    return stack.enter_context(closing(kind.open(folder)))
 
 
-def _version(connection: psycopg.Connection) -> str:
-    number = connection.info.server_version
-    return f"{number // 10_000}.{number % 10_000}"
+def _loading(loading: Loading) -> Part:
+    rate = loading.replies / loading.seconds
+    return Part(
+        [
+            Table(
+                "Filling the store",
+                ("", "measured"),
+                [
+                    [
+                        f"replies a second, the first {loading.replies:,} in batches of 1,000",
+                        f"{rate:,.0f}",
+                    ]
+                ],
+            )
+        ]
+    )
+
+
+def _measure_served(run: Run, name: str) -> Part:
+    """What is served, or imported into, with a store on a folder of its own beside it."""
+    built, _ = run.cache.store(run.data, run.progress)
+    with (
+        copied(built, "served") as served,
+        copied(built, "beside") as beside,
+        closing(open_store(beside)) as store,
+    ):
+        if name == "http":
+            return measure_http(served, store, run.data, run.scale.effort)
+        if name == "service":
+            return measure_service(served, run.data)
+        return measure_import(served, store, run.data)
+
+
+def _measure_traces(run: Run) -> Part:
+    run.cache.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=run.cache.folder, prefix="traces-") as folder:
+        return tell_traces(measure_traces(Path(folder), run.scale.trace_requests))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import hashlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -19,9 +20,9 @@ from rich.progress import Progress
 import applyrate
 from applyrate.store import Store, open_store
 from applyrate.usage import ConversationFacts, Recording
-from bench.generator import ORG, Workload
-from bench.peers.postgres.schema import load_bulk
-from bench.peers.postgres.server import create_cluster, serve_cluster
+from bench.generator import Workload
+from bench.organizations import Data
+from bench.peers.every import Kind
 
 BATCH = 1000
 
@@ -45,20 +46,18 @@ class Cache(NamedTuple):
     folder: Path
     keep: bool
 
-    def store(self, workload: Workload, stop: int, progress: Progress) -> tuple[Path, Loading]:
-        """The embedded store's folder with the replies before ``stop``, and how long they took."""
+    def store(self, data: Data, progress: Progress) -> tuple[Path, Loading]:
+        """The embedded store's folder with what is built in, and how long recording it took."""
         folder = self.build(
-            "store", store_sources(), lambda folder: _record_all(folder, workload, stop, progress)
+            "store", store_sources(), lambda folder: _record_all(folder, data, progress)
         )
         return folder, msgspec.json.decode((folder / _LOADING).read_bytes(), type=Loading)
 
-    def postgres(self, programs: Path, workload: Workload, stop: int, progress: Progress) -> Path:
-        """The folder of a PostgreSQL cluster with the replies before ``stop``, loaded in bulk."""
-        sources = [_HERE / "generator.py", _HERE / "peers" / "postgres" / "schema.py"]
+    def peer(self, kind: Kind, data: Data, progress: Progress) -> Path:
+        """The folder of a peer with what is built in."""
+        sources = [_HERE / "generator.py", _HERE / "organizations.py", *kind.sources()]
         return self.build(
-            "postgres",
-            sources,
-            lambda folder: _load_all(programs, folder, workload, stop, progress),
+            kind.folder, sources, lambda folder: _load_peer(kind, folder, data, progress)
         )
 
     def build(self, name: str, sources: Iterable[Path], fill: Callable[[Path], None]) -> Path:
@@ -82,15 +81,16 @@ def store_sources() -> list[Path]:
     """What the embedded store's data depend on."""
     return [
         _HERE / "generator.py",
+        _HERE / "organizations.py",
         *_STORE_SOURCES.rglob("*.py"),
         *_STORE_SOURCES.rglob("*.sql"),
     ]
 
 
 @contextmanager
-def copied(folder: Path) -> Iterator[Path]:
+def copied(folder: Path, name: str = "run") -> Iterator[Path]:
     """A copy of built data to record into, removed in the end."""
-    copy = folder.parent / f"run-{folder.name}"
+    copy = folder.parent / f"{name}-{folder.name}"
     shutil.rmtree(copy, ignore_errors=True)
     # With owners and modes, and on the disk, so that writing it does not weigh on the measurement.
     subprocess.run(["cp", "-a", folder, copy], check=True)
@@ -103,16 +103,19 @@ def copied(folder: Path) -> Iterator[Path]:
 
 def _fingerprint(sources: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for source in sorted(sources):
+    for source in sorted(set(sources)):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _record_all(folder: Path, workload: Workload, stop: int, progress: Progress) -> None:
+def _record_all(folder: Path, data: Data, progress: Progress) -> None:
     with closing(open_store(folder)) as store:
-        seconds = record_replies(store, workload, stop, progress)
-        mark_handed_off(store, workload, stop, progress)
-    (folder / _LOADING).write_bytes(msgspec.json.encode(Loading(stop, seconds)))
+        seconds = record_replies(store, data.workload, data.stop, progress)
+        for org, replies in data.small_batches(BATCH):
+            store.record([Recording(org, replies)])
+        for org, handed_off in data.handed_off():
+            mark_handed_off(store, org, handed_off, progress)
+    (folder / _LOADING).write_bytes(msgspec.json.encode(Loading(data.stop, seconds)))
 
 
 def record_replies(
@@ -123,23 +126,23 @@ def record_replies(
     task = progress.add_task("Recording into the embedded store", total=stop)
     for replies in workload.batches(0, stop, batch):
         start = time.perf_counter()
-        store.record([Recording(ORG, replies)])
+        store.record([Recording(workload.org, replies)])
         seconds += time.perf_counter() - start
         progress.advance(task, len(replies))
+    progress.remove_task(task)
     return seconds
 
 
-def mark_handed_off(store: Store, workload: Workload, stop: int, progress: Progress) -> None:
-    """Set when the conversations before ``stop`` were handed off."""
-    handed_off = workload.handed_off_before(stop)
+def mark_handed_off(
+    store: Store, org: str, handed_off: Mapping[str, datetime], progress: Progress
+) -> None:
+    """Set when conversations, by ``session_id``, were handed off."""
     task = progress.add_task("Marking conversations handed off", total=len(handed_off))
     for marked in _portions(list(handed_off.items()), BATCH):
-        facts = {
-            workload.session_ids[conversation]: ConversationFacts(handed_off_at=at)
-            for conversation, at in marked
-        }
-        store.set_conversations(ORG, facts)
+        facts = {session_id: ConversationFacts(handed_off_at=at) for session_id, at in marked}
+        store.set_conversations(org, facts)
         progress.advance(task, len(marked))
+    progress.remove_task(task)
 
 
 def _portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
@@ -147,11 +150,13 @@ def _portions(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[first : first + size]
 
 
-def _load_all(
-    programs: Path, folder: Path, workload: Workload, stop: int, progress: Progress
-) -> None:
-    task = progress.add_task("Loading PostgreSQL", total=None)
-    create_cluster(programs, folder / "data")
-    with serve_cluster(programs, folder / "data") as address:
-        load_bulk(address, workload, stop)
-    progress.update(task, total=1, completed=1)
+def _load_peer(kind: Kind, folder: Path, data: Data, progress: Progress) -> None:
+    task = progress.add_task(f"Loading {kind.name}", total=None)
+    with closing(kind.open(folder)) as peer:
+        peer.load(data.workload, data.stop)
+        for org, replies in data.small_batches(BATCH):
+            peer.record(org, replies)
+        for org, handed_off in data.handed_off():
+            peer.hand_off(org, handed_off)
+        peer.settle()
+    progress.remove_task(task)

@@ -83,7 +83,7 @@ def _fill(folder: Path, replies: int, progress: Progress) -> None:
     progress.update(task, completed=1)
     with closing(open_store(folder)) as store:
         record_replies(store, workload, replies, progress, _BATCH)
-        mark_handed_off(store, workload, replies, progress)
+        mark_handed_off(store, workload.org, workload.handed_off_before(replies), progress)
 
 
 class Page(NamedTuple):

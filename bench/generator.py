@@ -81,11 +81,19 @@ class Workload:
     """``reply_count`` replies in the order of their arrival, by their places in that order."""
 
     def __init__(
-        self, reply_count: int, *, seed: int = 1, catalogues: Sequence[Catalogue] = CATALOGUES
+        self,
+        reply_count: int,
+        *,
+        seed: int = 1,
+        org: str = ORG,
+        days: int = DAYS,
+        catalogues: Sequence[Catalogue] = CATALOGUES,
     ) -> None:
         random = Random(seed)
+        self.org = org
+        self.days = days
         self.reply_count = reply_count
-        self._catalogues = catalogues
+        self.catalogues = catalogues
         self.conversation_count = max(1, reply_count // REPLIES_A_CONVERSATION)
         self.pools = [_draw_pool(random, catalogue) for catalogue in catalogues]
         self.resource_ids = [
@@ -103,15 +111,16 @@ class Workload:
         self.handed_off = [
             conversation for conversation in conversations if random.random() < HANDED_OFF_SHARE
         ]
+        self._of_share: dict[float, tuple[ResourceType, str, int]] = {}
         self._draw_replies(random)
         self._name_pools()
 
     def _draw_replies(self, random: Random) -> None:
         total = self.reply_count
         conversation_of, replied_at, arrived_at = array("L"), array("q"), array("q")
-        picks: list[array[int]] = [array("L") for _ in self._catalogues]
-        choices = [(catalogue.contexts, catalogue.stays) for catalogue in self._catalogues]
-        starts = _draw_starts(random, self.conversation_count)
+        picks: list[array[int]] = [array("L") for _ in self.catalogues]
+        choices = [(catalogue.contexts, catalogue.stays) for catalogue in self.catalogues]
+        starts = _draw_starts(random, self.conversation_count, self.days)
         lengths = _draw_lengths(random, self.conversation_count, total)
         draw = random.random
         for conversation, (start, length) in enumerate(zip(starts, lengths, strict=True)):
@@ -178,12 +187,14 @@ class Workload:
         for first in range(start, stop, size):
             yield self.replies(first, min(first + size, stop))
 
-    def handed_off_before(self, stop: int) -> dict[int, datetime]:
-        """The conversations with a reply before that place which end in a handoff, and when."""
-        handed_off, found = set(self.handed_off), {}
+    def handed_off_before(self, stop: int) -> dict[str, datetime]:
+        """By ``session_id``, when conversations with a reply before that place were handed off."""
+        handed_off, found = set(self.handed_off), dict[str, datetime]()
         for place, conversation in enumerate(self.conversations[:stop]):
             if conversation in handed_off:
-                found[conversation] = _EPOCH + timedelta(microseconds=self.replied_at[place])
+                found[self.session_ids[conversation]] = _EPOCH + timedelta(
+                    microseconds=self.replied_at[place]
+                )
         return found
 
     def usage_count(self) -> int:
@@ -199,9 +210,14 @@ class Workload:
 
         Its type, its id, and that number.
         """
+        if share not in self._of_share:
+            self._of_share[share] = self._find_of_share(share)
+        return self._of_share[share]
+
+    def _find_of_share(self, share: float) -> tuple[ResourceType, str, int]:
         wanted = share * self.reply_count
         found = []
-        for number, catalogue in enumerate(self._catalogues):
+        for number, catalogue in enumerate(self.catalogues):
             available, applied = Counter[int](), set[int]()
             for pick, times in Counter(self.picks[number]).items():
                 usages = self.pools[number][pick]
@@ -246,10 +262,10 @@ def _draw_applied(random: Random, catalogue: Catalogue, live: Sequence[int]) -> 
     return (*sorted(applied), *again)
 
 
-def _draw_starts(random: Random, count: int) -> list[int]:
+def _draw_starts(random: Random, count: int, day_count: int) -> list[int]:
     """When conversations start, in microseconds since the epoch."""
-    weekdays = [_WEEKDAY_WEIGHTS[(FIRST_DAY.weekday() + day) % 7] for day in range(DAYS)]
-    days = random.choices(range(DAYS), weekdays, k=count)
+    weekdays = [_WEEKDAY_WEIGHTS[(FIRST_DAY.weekday() + day) % 7] for day in range(day_count)]
+    days = random.choices(range(day_count), weekdays, k=count)
     hours = random.choices(range(24), _HOUR_WEIGHTS, k=count)
     hour = _DAY // 24
     return [

@@ -1,152 +1,182 @@
-"""What is asked, of whom, and what the prototype's figures demand of the answer's time."""
+"""What is asked, of whoever answers: the store and every peer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from applyrate.store import Store
-from applyrate.usage import ResourceType, Window
+from applyrate.usage import ResourceType, UsageKind, Window
 from bench.generator import DAYS, FIRST_DAY, ORG, Workload
-from bench.peers.postgres.asking import PlainPostgreSQL, PostgreSQL
-from bench.prototype import Prototype
+from bench.peers import Peer
 
 OURS = "Applyrate"
-POSTGRES = "PostgreSQL"
-PLAIN = "PostgreSQL, plain"
-PROTOTYPE = "prototype"
-
 PAGE = 50
 HOT_SHARE, MID_SHARE, COLD_SHARE = 1.0, 0.01, 0.000443
+HOT_RATIO = 10
+_WINDOWS = 12
+_PAGED_WINDOWS = 4
 
-Ask = Callable[[Window], object]
+Engine = Store | Peer
+
+
+class Asking(NamedTuple):
+    """One way to ask a question: the window, and from which position on a list goes on."""
+
+    window: Window
+    after: Any = None
 
 
 class Question(NamedTuple):
-    """A question with the engines that answer it.
+    """A question, and the ways to ask it, one after another.
 
-    ``postgres_ratio``: how many times faster than PostgreSQL the prototype was, so must we be.
-    ``prototype_ratio``: how many times faster than the prototype's way we must be.
+    ``hot``: it is about a resource that is in every reply, of which the store makes most.
     """
 
     name: str
-    ask: dict[str, Ask]
-    windows: Callable[[], Iterator[Window]]
-    postgres_ratio: float | None = None
-    prototype_ratio: float | None = None
+    ask: Callable[[Engine, Asking], object]
+    askings: Sequence[Asking]
+    hot: bool = False
 
 
-class Engines(NamedTuple):
-    """Whom to ask, all holding the same data."""
-
-    store: Store
-    prototype: Prototype
-    postgres: PostgreSQL | None
-    plain: PlainPostgreSQL | None
-
-
-def all_time() -> Iterator[Window]:
-    """The window without bounds, again and again."""
-    while True:
-        yield Window()
+def questions(workload: Workload, store: Store) -> Iterator[Question]:
+    """All questions, in the order of the table; the store tells where the later pages start."""
+    for heat, share in (("hot", HOT_SHARE), ("mid", MID_SHARE), ("cold", COLD_SHARE)):
+        yield from _summaries(workload, heat, share)
+    yield from _timelines(workload)
+    for resource_type in ResourceType:
+        yield from _lists(workload, store, resource_type)
+    for kind in (UsageKind.APPLIED, UsageKind.AVAILABLE):
+        yield from _conversations(workload, store, kind)
 
 
-def whole_days() -> Iterator[Window]:
-    """Windows of 30 whole days, another one each time."""
+def all_time(_: Random) -> Window:
+    """The window without bounds."""
+    return Window()
+
+
+def whole_days(random: Random) -> Window:
+    """30 whole days."""
+    start = _midnight(random.randrange(DAYS - 31))
+    return Window(start, start + timedelta(days=30))
+
+
+def odd_seconds(random: Random) -> Window:
+    """About 30 days that start and end inside a day."""
+    day = random.randrange(DAYS - 32)
+    start, end = (timedelta(seconds=random.uniform(0, 86_400)) for _ in range(2))
+    return Window(_midnight(day) + start, _midnight(day + 30) + end)
+
+
+def one_hour(random: Random) -> Window:
+    """One hour of working time, that starts at any second."""
+    start = _midnight(random.randrange(DAYS)) + timedelta(seconds=random.randrange(32_400, 64_800))
+    return Window(start, start + timedelta(hours=1))
+
+
+WINDOWS = {
+    "all time": all_time,
+    "30 whole days": whole_days,
+    "30 days, odd seconds": odd_seconds,
+    "one hour": one_hour,
+}
+
+
+def windows(draw: Callable[[Random], Window], count: int = _WINDOWS) -> list[Window]:
+    """So many windows of a sort, the same for everybody; of all time there is one."""
     random = Random(30)
-    while True:
-        start = _midnight(random.randrange(DAYS - 31))
-        yield Window(start, start + timedelta(days=30))
+    return [draw(random) for _ in range(1 if draw is all_time else count)]
 
 
-def odd_seconds() -> Iterator[Window]:
-    """Windows of about 30 days that start and end inside a day, another one each time."""
-    random = Random(31)
-    while True:
-        day = random.randrange(DAYS - 32)
-        start, end = (timedelta(seconds=random.uniform(0, 86_400)) for _ in range(2))
-        yield Window(_midnight(day) + start, _midnight(day + 30) + end)
+def _summaries(workload: Workload, heat: str, share: float) -> Iterator[Question]:
+    resource_type, resource_id, replies = workload.resource_of_share(share)
 
+    def ask(engine: Engine, asking: Asking) -> object:
+        return engine.summary(ORG, resource_type, resource_id, asking.window)
 
-def questions(workload: Workload, engines: Engines) -> list[Question]:
-    """All questions, in the order of the table."""
-    return [
-        *_summaries("hot", workload.resource_of_share(HOT_SHARE), engines, (247, None, 11), 1),
-        *_summaries("mid", workload.resource_of_share(MID_SHARE), engines, (4.2, None, None), 5),
-        *_summaries("cold", workload.resource_of_share(COLD_SHARE), engines, (0.34, None, None), 5),
-        *_lists(engines),
-        _conversations(workload, engines),
-    ]
-
-
-def _summaries(
-    heat: str,
-    resource: tuple[ResourceType, str, int],
-    engines: Engines,
-    postgres_ratios: tuple[float | None, float | None, float | None],
-    odd_seconds_ratio: float,
-) -> list[Question]:
-    resource_type, resource_id, replies = resource
-
-    def ask(engine: Store | PostgreSQL | Prototype) -> Ask:
-        return lambda window: engine.summary(ORG, resource_type, resource_id, window)
-
-    name = f"summary, {heat} ({replies:,} replies)"
-    both = {OURS: ask(engines.store)} | (
-        {POSTGRES: ask(engines.postgres)} if engines.postgres else {}
-    )
-    with_prototype = both | {PROTOTYPE: ask(engines.prototype)}
-    of_all_time, of_days, of_seconds = postgres_ratios
-    return [
-        Question(f"{name}, all time", both, all_time, of_all_time),
-        Question(f"{name}, 30 whole days", both, whole_days, of_days),
-        Question(
-            f"{name}, 30 days, odd seconds",
-            with_prototype,
-            odd_seconds,
-            of_seconds,
-            odd_seconds_ratio,
-        ),
-    ]
-
-
-def _lists(engines: Engines) -> list[Question]:
-    def asks(resource_type: ResourceType) -> dict[str, Ask]:
-        def ask(engine: Store | PostgreSQL | Prototype) -> Ask:
-            return lambda window: engine.resources(ORG, resource_type, window, limit=PAGE)
-
-        return {
-            name: ask(engine)
-            for name, engine in (
-                (OURS, engines.store),
-                (POSTGRES, engines.postgres),
-                (PLAIN, engines.plain),
-                (PROTOTYPE, engines.prototype),
-            )
-            if engine is not None
-        }
-
-    instructions, knowledge = asks(ResourceType.INSTRUCTION), asks(ResourceType.KNOWLEDGE)
-    in_days = {name: ask for name, ask in knowledge.items() if name != PROTOTYPE}
-    return [
-        Question("list, 300 instructions, all time", instructions, all_time, 133, 5),
-        Question("list, 2,000 knowledge items, all time", knowledge, all_time, None, 5),
-        Question("list, 2,000 knowledge items, 30 whole days", in_days, whole_days, 8.7),
-    ]
-
-
-def _conversations(workload: Workload, engines: Engines) -> Question:
-    resource_type, resource_id, _ = workload.resource_of_share(HOT_SHARE)
-
-    def ask(engine: Store | PostgreSQL) -> Ask:
-        return lambda window: engine.conversations(
-            ORG, resource_type, resource_id, window, limit=PAGE
+    for name, draw in WINDOWS.items():
+        yield Question(
+            f"summary, {heat} ({replies:,} replies), {name}",
+            ask,
+            [Asking(window) for window in windows(draw)],
+            heat == "hot",
         )
 
-    asks: dict[str, Ask] = {OURS: ask(engines.store)}
-    if engines.postgres and engines.plain:
-        asks |= {POSTGRES: ask(engines.postgres), PLAIN: ask(engines.plain)}
-    return Question("conversations, hot, first page, all time", asks, all_time, 177)
+
+def _timelines(workload: Workload) -> Iterator[Question]:
+    resource_type, resource_id, _ = workload.resource_of_share(HOT_SHARE)
+
+    def ask(engine: Engine, asking: Asking) -> object:
+        start, end = asking.window.from_at, asking.window.to_at
+        assert start is not None
+        assert end is not None
+        bounds = [start + timedelta(days=day) for day in range((end - start).days + 1)]
+        return engine.timeline(ORG, resource_type, resource_id, bounds)
+
+    whole = Window(_midnight(0), _midnight(DAYS))
+    yield Question(f"timeline by day, hot, {DAYS} days", ask, [Asking(whole)], hot=True)
+    yield Question(
+        "timeline by day, hot, 30 days", ask, [Asking(w) for w in windows(whole_days)], hot=True
+    )
+
+
+def _lists(workload: Workload, store: Store, resource_type: ResourceType) -> Iterator[Question]:
+    (size,) = (c.size for c in workload.catalogues if c.resource_type is resource_type)
+    limit = min(PAGE, size // 10)
+
+    def page(engine: Engine, asking: Asking) -> Any:
+        return engine.resources(ORG, resource_type, asking.window, limit=limit, after=asking.after)
+
+    for name, draw in (("all time", all_time), ("30 whole days", whole_days)):
+        for number, which in ((1, "first"), (10, "tenth")):
+            askings = [
+                _page_of(store, page, window, number) for window in windows(draw, _PAGED_WINDOWS)
+            ]
+            yield Question(
+                f"list of {size:,} {_plural(resource_type)}, {which} page of {limit}, {name}",
+                page,
+                askings,
+            )
+
+
+def _conversations(workload: Workload, store: Store, kind: UsageKind) -> Iterator[Question]:
+    resource_type, resource_id, _ = workload.resource_of_share(HOT_SHARE)
+
+    def page(engine: Engine, asking: Asking) -> Any:
+        return engine.conversations(
+            ORG,
+            resource_type,
+            resource_id,
+            asking.window,
+            kind=kind,
+            limit=PAGE,
+            after=asking.after,
+        )
+
+    for number, which in ((1, "first"), (100, "hundredth")):
+        yield Question(
+            f"conversations, hot, {kind}, {which} page",
+            page,
+            [_page_of(store, page, Window(), number)],
+            hot=True,
+        )
+
+
+def _page_of(
+    store: Store, page: Callable[[Engine, Asking], Any], window: Window, number: int
+) -> Asking:
+    """Where that page starts, or else the last one."""
+    asking = Asking(window)
+    for _ in range(number - 1):
+        following = page(store, asking).next
+        if following is None:
+            break
+        asking = Asking(window, following)
+    return asking
+
+
+def _plural(resource_type: ResourceType) -> str:
+    return "knowledge items" if resource_type is ResourceType.KNOWLEDGE else f"{resource_type}s"
 
 
 def _midnight(day: int) -> datetime:

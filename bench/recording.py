@@ -1,67 +1,189 @@
 """Measuring how fast replies are recorded: durable and deduplicated, engines in turns."""
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
+from applyrate.intake.group_commit import GroupCommit
 from applyrate.store import Store
 from applyrate.usage import Recording, Reply
-from bench.building import BATCH
-from bench.generator import ORG, Workload
-from bench.peers.postgres.recording import Recorder
-from bench.questions import OURS, POSTGRES
-from bench.timing import Spread, WrongAnswer, spread_of
+from bench.organizations import Data
+from bench.peers import Peer
+from bench.questions import OURS
+from bench.sharing import SharedRecording
+from bench.tables import Bar, Part, Table, at_least, significant, times
+from bench.timing import Spread, spread_of
+
+WRITERS = 16
+
+Batches = Sequence[list[Reply]]
+Write = Callable[[Batches, int], list[float]]
+"""Records batches with so many writers; how many seconds each waited for its acknowledgement."""
+
+
+class Stretch(NamedTuple):
+    """So many commits of so many replies from so many writers."""
+
+    replies: int
+    writers: int
+    commits: int
+
+
+STRETCHES = (
+    Stretch(1000, 1, 12),
+    Stretch(1000, WRITERS, 16),
+    Stretch(100, 1, 40),
+    Stretch(100, WRITERS, 64),
+    Stretch(10, 1, 80),
+    Stretch(10, WRITERS, 160),
+    Stretch(1, 1, 120),
+    Stretch(1, WRITERS, 320),
+)
+QUICK_STRETCHES = (
+    Stretch(1000, 1, 1),
+    Stretch(1000, WRITERS, 2),
+    Stretch(100, 1, 4),
+    Stretch(100, WRITERS, 8),
+    Stretch(10, 1, 16),
+    Stretch(10, WRITERS, 32),
+    Stretch(1, 1, 32),
+    Stretch(1, WRITERS, 64),
+)
+_WARM = 200
 
 
 class Recorded(NamedTuple):
-    """Commits of so many replies, and how long each engine's took."""
+    """What a stretch took: all of its seconds, and the spread of the acknowledgements."""
 
-    replies_a_commit: int
-    commits: int
-    spreads: dict[str, Spread]
+    stretch: Stretch
+    seconds: dict[str, float]
+    acknowledged: dict[str, Spread]
 
     def rate(self, engine: str) -> float:
-        """Replies a second, over all the commits."""
-        return self.replies_a_commit * self.commits / self.spreads[engine].total
+        """Replies a second."""
+        return self.stretch.replies * self.stretch.commits / self.seconds[engine]
 
 
 def measure_recording(
-    store: Store, recorder: Recorder | None, workload: Workload, start: int, singles: int
+    store: Store, peers: Mapping[str, Peer], data: Data, stretches: Sequence[Stretch]
 ) -> list[Recorded]:
-    """Record the replies from ``start`` on in batches of 1000, and the last ones one by one.
-
-    The first tenth of either only warms up.
-
-    Raises WrongAnswer where an engine takes a reply that it has already.
-    """
-    last = workload.reply_count - singles
-    batches = list(workload.batches(start, last, BATCH))
-    recorded = [
-        _record_in_turns(store, recorder, batches, BATCH),
-        _record_in_turns(store, recorder, list(workload.batches(last, workload.reply_count, 1)), 1),
-    ]
-    (receipt,) = store.record([Recording(ORG, batches[-1])])
-    if receipt.duplicates != len(batches[-1]):
-        raise WrongAnswer(f"{OURS} took replies twice: {receipt}")
-    if recorder and (taken := recorder.record(batches[-1])):
-        raise WrongAnswer(f"{POSTGRES} took {taken} usages twice")
+    """Record what is not built in, in stretches, and the rest without measuring."""
+    org = data.workload.org
+    writes = {OURS: partial(_write_ours, store, org)}
+    writes |= {name: partial(_write_peer, peer, org) for name, peer in peers.items()}
+    place = data.stop + _WARM
+    for write in writes.values():
+        write([data.workload.replies(data.stop, place)], 1)
+    recorded = []
+    for stretch in stretches:
+        end = place + stretch.replies * stretch.commits
+        assert end <= data.workload.reply_count, "there are too few replies to record"
+        recorded.append(
+            _in_turns(writes, stretch, data.workload.batches(place, end, stretch.replies))
+        )
+        place = end
+    rest = list(data.workload.batches(place, data.workload.reply_count, 1000))
+    for write in writes.values():
+        write(rest, 1)
+        # Sent again, they change nothing: the questions that follow are answered the same by all.
+        write(rest[-1:] or [data.workload.replies(place - 1, place)], 1)
     return recorded
 
 
-def _record_in_turns(
-    store: Store, recorder: Recorder | None, batches: Sequence[list[Reply]], size: int
+def _in_turns(
+    writes: Mapping[str, Write], stretch: Stretch, batches: Iterator[list[Reply]]
 ) -> Recorded:
-    warm = len(batches) // 10
-    durations: dict[str, list[float]] = {
-        name: [] for name in (OURS, POSTGRES)[: 2 if recorder else 1]
-    }
-    for replies in batches:
-        start = time.perf_counter()
-        store.record([Recording(ORG, replies)])
-        durations[OURS].append(time.perf_counter() - start)
-        if recorder:
+    """Turn by turn each engine records the same: a commit, or one of each writer."""
+    seconds = dict.fromkeys(writes, 0.0)
+    acknowledged: dict[str, list[float]] = {name: [] for name in writes}
+    while turn := list(islice(batches, 4 * stretch.writers if stretch.writers > 1 else 1)):
+        for name, write in writes.items():
             start = time.perf_counter()
-            recorder.record(replies)
-            durations[POSTGRES].append(time.perf_counter() - start)
-    spreads = {name: spread_of(taken[warm:]) for name, taken in durations.items()}
-    return Recorded(size, len(batches) - warm, spreads)
+            acknowledged[name] += write(turn, stretch.writers)
+            seconds[name] += time.perf_counter() - start
+    return Recorded(
+        stretch, seconds, {name: spread_of(taken) for name, taken in acknowledged.items()}
+    )
+
+
+def _write_ours(store: Store, org: str, batches: Batches, writers: int) -> list[float]:
+    """Several writers share commits as the service's requests do; one needs no help."""
+    if writers == 1:
+        return [_seconds(partial(store.record, [Recording(org, batch)])) for batch in batches]
+
+    async def write_all() -> list[float]:
+        group, waiting = GroupCommit(store), iter(batches)
+
+        async def write() -> list[float]:
+            taken = []
+            for batch in waiting:
+                start = time.perf_counter()
+                await group.join(org, batch)
+                taken.append(time.perf_counter() - start)
+            return taken
+
+        try:
+            written = await asyncio.gather(*(write() for _ in range(writers)))
+        finally:
+            await group.close()
+        return [seconds for taken in written for seconds in taken]
+
+    return asyncio.run(write_all())
+
+
+def _write_peer(peer: Peer, org: str, batches: Batches, writers: int) -> list[float]:
+    record = partial(peer.record, org)
+    if writers == 1:
+        return [_seconds(partial(record, batch)) for batch in batches]
+    shared = SharedRecording(record)
+    with ThreadPoolExecutor(writers) as threads:
+        return list(threads.map(lambda batch: _seconds(partial(shared, batch)), batches))
+
+
+def _seconds(write: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    write()
+    return time.perf_counter() - start
+
+
+def tell_recording(recorded: Sequence[Recorded]) -> Part:
+    """The table, and what is asked of batches of 1000."""
+    names = list(recorded[0].seconds)
+    rows = []
+    for stretch in recorded:
+        rates = {name: stretch.rate(name) for name in names}
+        best = max((rate for name, rate in rates.items() if name != OURS), default=None)
+        cells = (
+            f"{rates[name]:,.0f} ({significant(1000 * stretch.acknowledged[name].median)} ms)"
+            for name in names
+        )
+        size, writers, _ = stretch.stretch
+        told = f"{_count(size, 'reply', 'replies')} a request"
+        told += f", {_count(writers, 'writer', 'writers')}"
+        rows.append([told, *cells, times(best and rates[OURS] / best)])
+    table = Table(
+        "Recording",
+        ("replies a second (p50 of a request)", *names, "to the best peer"),
+        rows,
+        "Durable and deduplicated. Sixteen writers share commits, with every engine: the store by "
+        "its own group commit, a peer by the same in threads.",
+    )
+    return Part([table], list(_bars(recorded[0])))
+
+
+def _bars(thousands: Recorded) -> Iterator[Bar]:
+    ours = thousands.rate(OURS)
+    others = {name: thousands.rate(name) for name in thousands.seconds if name != OURS}
+    postgres = others.get("PostgreSQL")
+    yield at_least(
+        "recording at the store, batches of 1000, to PostgreSQL", 3, postgres and ours / postgres
+    )
+    yield at_least("the same to the best peer", 1, ours / max(others.values()) if others else None)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"one {one}" if number == 1 else f"{number:,} {many}"

@@ -21,8 +21,11 @@ _SERVE = (
 
 
 @contextmanager
-def serving(folder: Path, org: str) -> Iterator[tuple[str, str]]:
-    """The service on a folder, without limits: its address and a full-access key."""
+def serving(folder: Path, org: str, *, module: str | None = None) -> Iterator[tuple[str, str]]:
+    """The service on a folder, without limits: its address and a full-access key.
+
+    ``module`` is one that serves it in another way.
+    """
     with closing(open_store(folder)) as store:
         key, kept = issue_key(org, "bench", scopes=None, created_at=datetime.now(UTC))
         store.add_key(kept, digest(key))
@@ -32,7 +35,8 @@ def serving(folder: Path, org: str) -> Iterator[tuple[str, str]]:
         "APPLYRATE_STANDARD_LIMIT": "0",
         "APPLYRATE_STREAMING_LIMIT": "0",
     }
-    with running([sys.executable, "-c", _SERVE], settings) as url:
+    how = ["-c", _SERVE] if module is None else ["-m", module]
+    with running([sys.executable, *how], settings) as url:
         yield url, key
 
 

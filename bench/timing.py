@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from applyrate.usage import Window
+Asking = TypeVar("Asking")
 
 
 class WrongAnswer(Exception):
@@ -34,34 +35,46 @@ def spread_of(durations: Sequence[float]) -> Spread:
     return Spread(median(durations), min(durations), max(durations), sum(durations))
 
 
+def percentile(durations: Sequence[float], share: float) -> float:
+    """The duration within which that share of them lies."""
+    return sorted(durations)[int(share * (len(durations) - 1))]
+
+
 def ask_in_turns(
-    ask: Mapping[str, Callable[[Window], object]], windows: Iterator[Window], patience: Patience
+    ask: Mapping[str, Callable[[Asking], object]],
+    askings: Sequence[Asking],
+    patience: Patience,
+    *,
+    same: bool = True,
 ) -> dict[str, Spread]:
     """Ask each engine the same in each round, after one round that only warms up.
 
-    Raises WrongAnswer where an answer, in any round, differs from the first engine's.
+    Raises WrongAnswer where an answer, in any round, differs from the first engine's, unless the
+    engines do not hold the ``same``.
     """
     durations: dict[str, list[float]] = {name: [] for name in ask}
-    compare(ask, next(windows))
+    following: Iterator[Asking] = cycle(askings)
+    _ask_once(ask, next(following), same=same)
     until, rounds = time.perf_counter() + patience.seconds, 0
     while rounds < patience.least_rounds or (
         rounds < patience.most_rounds and time.perf_counter() < until
     ):
-        for name, duration in compare(ask, next(windows)).items():
+        for name, duration in _ask_once(ask, next(following), same=same).items():
             durations[name].append(duration)
         rounds += 1
     return {name: spread_of(taken) for name, taken in durations.items()}
 
 
-def compare(ask: Mapping[str, Callable[[Window], object]], window: Window) -> dict[str, float]:
-    """Ask each engine once; how long each took."""
+def _ask_once(
+    ask: Mapping[str, Callable[[Asking], object]], asking: Asking, *, same: bool
+) -> dict[str, float]:
     durations, answers = {}, {}
     for name, question in ask.items():
         start = time.perf_counter()
-        answers[name] = question(window)
+        answers[name] = question(asking)
         durations[name] = time.perf_counter() - start
     (first, expected), *others = answers.items()
     for name, answer in others:
-        if answer != expected:
-            raise WrongAnswer(f"{window}:\n{first}: {expected}\n{name}: {answer}")
+        if same and answer != expected:
+            raise WrongAnswer(f"{asking}:\n{first}: {expected}\n{name}: {answer}")
     return durations

@@ -6,25 +6,25 @@ Only usages of replies that were known go through a temporary table and ON CONFL
 into the index twice for each row: recording everything that way was measured 1.7 times slower.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import count
 
 import psycopg
 
 from applyrate.usage import Reply, ResourceType
-from bench.peers.postgres.schema import APPLIED, AVAILABLE
-
-Usage = tuple[int, int, int]
-"""Resource, kind, call."""
+from bench.peers.encoding import Numbers, Usage, usages_of
 
 _STAGING = """
-CREATE TEMPORARY TABLE staged_reply (
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_reply (
     place integer, reply_id text, session_id text, replied_at timestamptz, ticket_number bigint
 ) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE staged_usage (
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_usage (
     place integer, resource integer, kind smallint, call smallint
 ) ON COMMIT DELETE ROWS;
+"""
+_FIND_OR_INSERT_ORG = """
+INSERT INTO org (name) VALUES (%s)
+ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id
 """
 _FIND_OR_INSERT_RESOURCE = """
 INSERT INTO resource (org, type, resource_id) VALUES (%s, %s, %s)
@@ -57,6 +57,7 @@ JOIN conversation ON conversation.id = reply.conversation
 WHERE reply.org = %(org)s AND conversation.session_id = staged_reply.session_id
 ORDER BY resource, kind, replied_at
 ON CONFLICT DO NOTHING
+RETURNING resource, kind, call, replied_at, reply, conversation
 """
 
 
@@ -69,14 +70,14 @@ class Recorder:
 
     def __init__(self, connection: psycopg.Connection, org: str) -> None:
         self._connection = connection
-        self._org = dictionary_id(connection, "SELECT id FROM org WHERE name = %s", (org,))
-        self._resources: dict[tuple[ResourceType, str], int] = {}
+        self._org = dictionary_id(connection, _FIND_OR_INSERT_ORG, (org,))
+        self._number = Numbers(self._find_resource)
         connection.execute(_STAGING, prepare=False)
 
-    def record(self, replies: Sequence[Reply]) -> int:
-        """Record them in one transaction; how many usages were new."""
+    def record(self, replies: Sequence[Reply]) -> None:
+        """Record them in one transaction."""
         connection, org = self._connection, {"org": self._org}
-        usages = [self._usages(reply) for reply in replies]
+        usages = [usages_of(reply, self._number) for reply in replies]
         with connection.transaction(), connection.cursor() as cursor:
             _copy(cursor, "COPY staged_reply FROM STDIN", map(_reply_line, count(), replies))
             # Nobody else analyzes a temporary table; a plan for one reply is none for 1000.
@@ -93,37 +94,26 @@ class Recorder:
                 else:
                     known += [(place, usage) for usage in usages[place]]
             new.sort(key=_by_resource)  # side by side in the index
-            _copy(cursor, _COPY_USAGES, (f"{r}\t{k}\t{c}\t{rest}" for (r, k, c), rest in new))
-            if not known:
-                return len(new)
-            lines = (f"{place}\t{r}\t{k}\t{c}\n" for place, (r, k, c) in known)
-            _copy(cursor, "COPY staged_usage FROM STDIN", lines)
-            cursor.execute("ANALYZE staged_usage", prepare=False)
-            cursor.execute(_INSERT_KNOWN_USAGES, org)
-            return len(new) + cursor.rowcount
+            if new:
+                lines = [f"{r}\t{k}\t{c}\t{rest}" for (r, k, c), rest in new]
+                _copy(cursor, _COPY_USAGES, lines)
+                self.added(cursor, lines)
+            if known:
+                lines = [f"{place}\t{r}\t{k}\t{c}\n" for place, (r, k, c) in known]
+                _copy(cursor, "COPY staged_usage FROM STDIN", lines)
+                cursor.execute("ANALYZE staged_usage", prepare=False)
+                cursor.execute(_INSERT_KNOWN_USAGES, org)
+                self.inserted(cursor)
 
-    def _usages(self, reply: Reply) -> set[Usage]:
-        usages = set[Usage]()
-        for resource_type in ResourceType:
-            for resource_id in getattr(reply.available, resource_type):
-                usages.add((self._resource(resource_type, resource_id), AVAILABLE, 0))
-            calls = Counter[int]()
-            for resource_id in getattr(reply.applied, resource_type):
-                resource = self._resource(resource_type, resource_id)
-                usages.add((resource, APPLIED, calls[resource]))
-                if resource_type is ResourceType.ACTION:
-                    calls[resource] += 1
-        return usages
+    def added(self, cursor: psycopg.Cursor, lines: Sequence[str]) -> None:
+        """What else the transaction does with the usages of new replies, as they were copied."""
 
-    def _resource(self, resource_type: ResourceType, resource_id: str) -> int:
-        known = self._resources.get((resource_type, resource_id))
-        if known is None:
-            known = self._resources[resource_type, resource_id] = dictionary_id(
-                self._connection,
-                _FIND_OR_INSERT_RESOURCE,
-                (self._org, resource_type.value, resource_id),
-            )
-        return known
+    def inserted(self, cursor: psycopg.Cursor) -> None:
+        """The same with the new usages of known replies, which the cursor has."""
+
+    def _find_resource(self, resource_type: ResourceType, resource_id: str) -> int:
+        values = (self._org, resource_type.value, resource_id)
+        return dictionary_id(self._connection, _FIND_OR_INSERT_RESOURCE, values)
 
 
 def dictionary_id(connection: psycopg.Connection, query: str, values: tuple[int | str, ...]) -> int:

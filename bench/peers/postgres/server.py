@@ -54,15 +54,16 @@ def create_cluster(programs: Path, data: Path) -> None:
 def serve_cluster(programs: Path, data: Path) -> Iterator[str]:
     """Run a server on the folder as long as the context lasts; the way to connect to it.
 
-    A commit is durable as the defaults have it (fsync, synchronous_commit), and memory is given as
-    the manual advises: a quarter of the machine's to the server, the rest to the system's cache.
+    A commit is durable as the defaults have it (fsync, synchronous_commit), and memory as
+    the manual advises: a part of the machine's to the server (two of them share a quarter, which
+    either could hold its indexes in), the rest to the system's cache.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     settings = {
         "fsync": "on",
         "synchronous_commit": "on",
         "full_page_writes": "on",
-        "shared_buffers": f"{memory // 4}MB",
+        "shared_buffers": f"{memory // 8}MB",
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "work_mem": "256MB",
         "maintenance_work_mem": "1GB",

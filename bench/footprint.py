@@ -1,0 +1,215 @@
+"""Measuring what the service takes: memory, disk, the time to its first answer; and the import."""
+
+import inspect
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import psutil
+
+from applyrate.cli.importing import import_file
+from applyrate.store import Store
+from applyrate.usage import Recording, Reply, ResourceType
+from bench.generator import ORG
+from bench.load import request_of, send
+from bench.organizations import Data
+from bench.over_http import Service, day_windows
+from bench.questions import COLD_SHARE, HOT_SHARE, MID_SHARE
+from bench.serving import serving
+from bench.tables import Part, Table, at_least, at_most, milliseconds, times
+from bench.timing import spread_of
+
+MEMORY_MB = 200
+BYTES_A_USAGE = 9
+START_SECONDS = 1.0
+_STARTS = 5
+
+
+def measure_disk(folder: Path, data: Data, peer_bytes: dict[str, int]) -> Part:
+    """Everything on disk, after the write-ahead log was folded in."""
+    ours = sum(file.stat().st_size for file in folder.glob("applyrate.db*"))
+    count = data.usage_count()
+    rows = [
+        [name, f"{size / count:.2f}", f"{size / 1e6:,.0f}", times(size / ours)]
+        for name, size in {"Applyrate": ours, **peer_bytes}.items()
+    ]
+    return Part(
+        [Table("Disk", ("", "bytes a usage", "MB", "to Applyrate"), rows)],
+        [at_most("disk", BYTES_A_USAGE, ours / count, "bytes a usage")],
+    )
+
+
+def measure_service(folder: Path, data: Data) -> Part:
+    """Start the service several times, then look at its memory as it is asked and imported into."""
+    starts = []
+    for _ in range(_STARTS):
+        began = time.perf_counter()
+        with serving(folder, ORG) as (url, key):
+            _ask_once(Service(url, key, data))
+            starts.append(time.perf_counter() - began)
+    with _import_file(folder, data, "memory") as file, serving(folder, ORG) as (url, key):
+        service = _child_that_listens(url)
+        running = Service(url, key, data)
+        _ask_much(running)
+        serving_bytes = service.memory_info().rss
+        importing = psutil.Popen(_import_command(folder, file), stdout=subprocess.DEVNULL)
+        most = most_importing = 0
+        while importing.poll() is None:
+            most = max(most, service.memory_info().rss)
+            most_importing = max(most_importing, _resident(importing))
+            _ask_once(running)
+            time.sleep(0.02)
+        assert importing.returncode == 0
+    spread = spread_of(starts)
+    megabytes = [size / 1e6 for size in (serving_bytes, most, most_importing)]
+    return Part(
+        [
+            Table(
+                "Memory and start",
+                ("", "measured"),
+                [
+                    ["resident while serving, MB", f"{megabytes[0]:,.0f}"],
+                    [
+                        "resident while serving during an import, the most, MB",
+                        f"{megabytes[1]:,.0f}",
+                    ],
+                    ["resident of the import itself, the most, MB", f"{megabytes[2]:,.0f}"],
+                    ["from the start to the first answer, ms", milliseconds(spread)],
+                ],
+                "Asked before: summaries of hot, mid and cold resources in all windows, lists and "
+                "conversations of every type.",
+            )
+        ],
+        [
+            at_most("memory while serving", MEMORY_MB, megabytes[0], "MB"),
+            at_most("memory while an import runs", MEMORY_MB, max(megabytes[1:]), "MB"),
+            at_most("start until the first answer", START_SECONDS, spread.median, "s"),
+        ],
+    )
+
+
+def measure_import(folder: Path, store: Store, data: Data) -> Part:
+    """Import a file, with one worker and where there are any with two, beside the store's rate."""
+    commands: dict[str, tuple[str, ...]] = {"one worker": ()}
+    if "workers" in inspect.signature(import_file).parameters:
+        commands["two workers"] = ("--workers", "2")
+    rates: dict[str, list[float]] = {name: [] for name in (*commands, "the store")}
+    for turn in range(3):
+        for number, (name, options) in enumerate(commands.items()):
+            with _import_file(folder, data, f"{turn}{number}") as file:
+                began = time.perf_counter()
+                subprocess.run(
+                    [*_import_command(folder, file), *options],
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
+                rates[name].append(_replies(data) / (time.perf_counter() - began))
+        began = time.perf_counter()
+        for replies in _new_replies(data, f"store-{turn}"):
+            store.record([Recording(ORG, replies)])
+        rates["the store"].append(_replies(data) / (time.perf_counter() - began))
+    medians = {name: median(taken) for name, taken in rates.items()}
+    ours = medians["the store"]
+    two = medians.get("two workers")
+    return Part(
+        [
+            Table(
+                "Import",
+                ("", "replies a second (least to most)", "to the store"),
+                [
+                    [
+                        name,
+                        f"{medians[name]:,.0f} ({min(taken):,.0f} to {max(taken):,.0f})",
+                        times(medians[name] / ours),
+                    ]
+                    for name, taken in rates.items()
+                ],
+                f"A file of {_replies(data):,} replies, with the start of the command, beside the "
+                "store alone in batches of 1,000 on a copy of the same data.",
+            )
+        ],
+        [
+            at_least(
+                "import, to the store's own rate", 0.8, max(medians[n] for n in commands) / ours
+            ),
+            at_least("import with two workers, to one", 1, two and two / medians["one worker"]),
+        ],
+    )
+
+
+_IMPORTED = 20_000
+
+
+def _replies(data: Data) -> int:
+    return min(_IMPORTED, data.workload.reply_count // 8)
+
+
+def _new_replies(data: Data, name: str) -> Iterator[list[Reply]]:
+    """The last replies of the workload under new ids, in batches of 1000."""
+    stop = data.workload.reply_count
+    for replies in data.workload.batches(stop - _replies(data), stop, 1000):
+        yield [
+            msgspec.structs.replace(reply, reply_id=f"{name}-{reply.reply_id}") for reply in replies
+        ]
+
+
+@contextmanager
+def _import_file(folder: Path, data: Data, name: str) -> Iterator[Path]:
+    """A file of new replies, one on each line."""
+    path = folder / f"import-{name}.ndjson"
+    with path.open("wb") as file:
+        for replies in _new_replies(data, name):
+            file.writelines(msgspec.json.encode(reply) + b"\n" for reply in replies)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def _import_command(folder: Path, file: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "applyrate", "import", str(file)),
+        *("--format", "replies", "--data", str(folder), "--org", ORG, "--quiet"),
+    ]
+
+
+def _child_that_listens(url: str) -> psutil.Process:
+    """The process of ours that serves an address."""
+    port = int(url.rpartition(":")[2])
+    return next(
+        child
+        for child in psutil.Process().children(recursive=True)
+        for connection in child.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+    )
+
+
+def _resident(process: psutil.Process) -> int:
+    """Its memory and that of the processes it started; none once it has ended."""
+    try:
+        return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _ask_once(service: Service) -> None:
+    send(service.url, iter([service.summary(HOT_SHARE)]), clients=1)
+
+
+def _ask_much(service: Service) -> None:
+    """Everything that a dashboard would ask, so that memory is what it is in use."""
+    for share in (HOT_SHARE, MID_SHARE, COLD_SHARE):
+        requests = (service.summary(share, window) for window in day_windows()[:500])
+        send(service.url, requests, clients=4)
+    targets = [
+        f"/resource-usage/{resource_type}{window}"
+        for resource_type in ResourceType
+        for window in ("", *day_windows()[:10])
+    ]
+    requests = (request_of("GET", target, service.key) for target in targets)
+    send(service.url, requests, clients=4)
