@@ -107,7 +107,7 @@ def main() -> None:
             [f"{name} ({reason})" for name, reason in missing.items()],
         ),
     )
-    print_results(console, told, parts)
+    print_results(console, told, parts, judged=scale.replies >= FULL.replies)
     if arguments.write or (scale == FULL and set(arguments.parts) == set(PARTS)):
         write_results(told, parts)
 

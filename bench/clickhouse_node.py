@@ -8,6 +8,7 @@ that loads the library and tells it to listen is a node.
 """
 
 import ctypes
+import fcntl
 import shutil
 import socket
 import subprocess
@@ -75,12 +76,15 @@ def find_library() -> Path:
     """The engine's library, installed the first time."""
     lock = (_LOCKED / "package-lock.json").read_bytes()
     folder = _CACHE / f"clickhouse-{sha256(lock).hexdigest()[:12]}"
-    if not (folder / _LIBRARY).exists():
-        unfinished = folder.with_name(f"{folder.name}-unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(_LOCKED, unfinished)
-        subprocess.run(["npm", "ci", "--loglevel=error"], cwd=unfinished, check=True)
-        unfinished.rename(folder)
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with (_CACHE / "clickhouse.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # tests run in several processes
+        if not (folder / _LIBRARY).exists():
+            unfinished = folder.with_name(f"{folder.name}-unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.copytree(_LOCKED, unfinished)
+            subprocess.run(["npm", "ci", "--loglevel=error"], cwd=unfinished, check=True)
+            unfinished.rename(folder)
     return folder / _LIBRARY
 
 

@@ -18,9 +18,9 @@ from applyrate.usage import Recording, Reply, ResourceType
 from bench.generator import ORG
 from bench.load import request_of, send
 from bench.organizations import Data
-from bench.over_http import Service, day_windows
 from bench.questions import COLD_SHARE, HOT_SHARE, MID_SHARE
-from bench.serving import serving
+from bench.service import Service, day_windows
+from bench.serving import add_key, serving_by_command
 from bench.tables import Part, Table, at_least, at_most, milliseconds, times
 from bench.timing import spread_of
 
@@ -46,13 +46,13 @@ def measure_disk(folder: Path, data: Data, peer_bytes: dict[str, int]) -> Part:
 
 def measure_service(folder: Path, data: Data) -> Part:
     """Start the service several times, then look at its memory as it is asked and imported into."""
-    starts = []
+    starts, key = [], add_key(folder, ORG)
     for _ in range(_STARTS):
         began = time.perf_counter()
-        with serving(folder, ORG) as (url, key):
+        with serving_by_command(folder) as url:
             _ask_once(Service(url, key, data))
             starts.append(time.perf_counter() - began)
-    with _import_file(folder, data, "memory") as file, serving(folder, ORG) as (url, key):
+    with _import_file(folder, data, "memory") as file, serving_by_command(folder) as url:
         service = _child_that_listens(url)
         running = Service(url, key, data)
         _ask_much(running)
@@ -142,7 +142,7 @@ def measure_import(folder: Path, store: Store, data: Data) -> Part:
     )
 
 
-_IMPORTED = 20_000
+_IMPORTED = 50_000
 
 
 def _replies(data: Data) -> int:

@@ -4,23 +4,21 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
-from random import Random
 from threading import Event, Thread
 from typing import NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from applyrate.store import Store
-from applyrate.usage import Recording, Reply
-from bench.generator import DAYS, FIRST_DAY, ORG
-from bench.load import Answered, request_of, send
+from applyrate.usage import Recording
+from bench.generator import ORG
+from bench.load import Answered, send
 from bench.organizations import Data
 from bench.questions import HOT_SHARE, MID_SHARE, OURS
+from bench.service import Fresh, Service, day_windows
 from bench.serving import serving
 from bench.tables import Part, Table, at_least, at_most, times
 from bench.timing import WrongAnswer, spread_of
@@ -58,29 +56,11 @@ class Rates(NamedTuple):
         return f"{median:,.0f} ({least:,.0f} to {most:,.0f})"
 
 
-class Service(NamedTuple):
-    """A service that runs, and whose resources it is asked for."""
-
-    url: str
-    key: str
-    data: Data
-
-    def summary(self, share: float, window: str = "", prefix: str = "resource-usage") -> bytes:
-        """A request for the summary of the resource of that share of the replies."""
-        resource_type, resource_id, _ = self.data.workload.resource_of_share(share)
-        target = f"/{prefix}/{resource_type}/{resource_id}/usage-summary{window}"
-        return request_of("GET", target, self.key)
-
-    def recording(self, replies: Sequence[Reply]) -> bytes:
-        """A request that records replies."""
-        return request_of("POST", "/replies", self.key, msgspec.json.encode(replies))
-
-
 def measure_http(folder: Path, store: Store, data: Data, effort: Effort) -> Part:
     """Serve a folder, and compare with a store on a folder of its own; both are recorded into."""
     with serving(folder, ORG, module="bench.served") as (url, key):
         service = Service(url, key, data)
-        fresh = _Fresh(data)
+        fresh = Fresh(data)
         parts = [
             _summaries(service, effort),
             _again(service, effort, fresh),
@@ -92,23 +72,6 @@ def measure_http(folder: Path, store: Store, data: Data, effort: Effort) -> Part
         [table for part in parts for table in part.tables],
         [bar for part in parts for bar in part.bars],
     )
-
-
-class _Fresh:
-    """Replies that nobody has yet: those of the workload, under new ids."""
-
-    def __init__(self, data: Data) -> None:
-        self._workload = data.workload
-        self._batches = itertools.count()
-
-    def take(self, count: int) -> list[Reply]:
-        """So many, of the last days."""
-        number = next(self._batches)
-        stop = self._workload.reply_count
-        return [
-            msgspec.structs.replace(reply, reply_id=f"{number}-{reply.reply_id}")
-            for reply in self._workload.replies(stop - count, stop)
-        ]
 
 
 def _summaries(service: Service, effort: Effort) -> Part:
@@ -141,7 +104,7 @@ def _summaries(service: Service, effort: Effort) -> Part:
     )
 
 
-def _again(service: Service, effort: Effort, fresh: _Fresh) -> Part:
+def _again(service: Service, effort: Effort, fresh: Fresh) -> Part:
     window = day_windows()[0]
     asked = {
         "empty handler": lambda: itertools.repeat(service.summary(HOT_SHARE, prefix="bench")),
@@ -169,7 +132,7 @@ def _again(service: Service, effort: Effort, fresh: _Fresh) -> Part:
     )
 
 
-def _check_freshness(service: Service, fresh: _Fresh) -> None:
+def _check_freshness(service: Service, fresh: Fresh) -> None:
     """Raises WrongAnswer where an answer does not have what was acknowledged before."""
     host = urlsplit(service.url).netloc
     resource_type, resource_id, _ = service.data.workload.resource_of_share(HOT_SHARE)
@@ -191,7 +154,7 @@ def _check_freshness(service: Service, fresh: _Fresh) -> None:
     connection.close()
 
 
-def _recording(service: Service, store: Store, effort: Effort, fresh: _Fresh) -> Part:
+def _recording(service: Service, store: Store, effort: Effort, fresh: Fresh) -> Part:
     rates: dict[str, list[float]] = {OURS: [], "the store": []}
     for _ in range(max(3, effort.batches // 4)):
         batches = [fresh.take(_BATCH) for _ in range(4)]
@@ -223,7 +186,7 @@ def _recording(service: Service, store: Store, effort: Effort, fresh: _Fresh) ->
     )
 
 
-def _singles(service: Service, effort: Effort, fresh: _Fresh) -> Part:
+def _singles(service: Service, effort: Effort, fresh: Fresh) -> Part:
     rates: dict[str, list[float]] = {"one client": [], f"{CLIENTS} clients": []}
     for _ in range(3):
         for name, clients, share in (("one client", 1, 4), (f"{CLIENTS} clients", CLIENTS, 1)):
@@ -252,7 +215,7 @@ def _singles(service: Service, effort: Effort, fresh: _Fresh) -> Part:
     )
 
 
-def _latency(service: Service, effort: Effort, fresh: _Fresh) -> Part:
+def _latency(service: Service, effort: Effort, fresh: Fresh) -> Part:
     windows = itertools.cycle(day_windows())
 
     def ask() -> Answered:
@@ -355,16 +318,3 @@ def _rates_table(title: str, rates: Rates, reference: str, note: str) -> Table:
         ],
         note,
     )
-
-
-@cache
-def day_windows() -> list[str]:
-    """Queries of 7 to 40 whole days, in a random order."""
-    queries = []
-    for length in range(7, 41):
-        for first in range(DAYS - length):
-            start = FIRST_DAY + timedelta(days=first)
-            end = start + timedelta(days=length - 1)
-            queries.append(f"?{urlencode({'from': start.isoformat(), 'to': end.isoformat()})}")
-    Random(16).shuffle(queries)
-    return queries

@@ -29,13 +29,14 @@ class Circumstances(NamedTuple):
     missing: Sequence[str]
 
 
-def print_results(console: Console, told: str, parts: Sequence[Part]) -> None:
+def print_results(console: Console, told: str, parts: Sequence[Part], *, judged: bool) -> None:
     """Show every table, and last what is asked for."""
     console.print(told)
     for part in parts:
         for table in part.tables:
             print_table(console, table)
-    print_table(console, bars_table([bar for part in parts for bar in part.bars]))
+    bars = [bar for part in parts for bar in part.bars]
+    print_table(console, bars_table(bars, judged=judged))
 
 
 def write_results(told: str, parts: Sequence[Part]) -> None:

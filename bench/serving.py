@@ -26,25 +26,44 @@ def serving(folder: Path, org: str, *, module: str | None = None) -> Iterator[tu
 
     ``module`` is one that serves it in another way.
     """
+    key = add_key(folder, org)
+    how = ["-c", _SERVE] if module is None else ["-m", module]
+    with running([sys.executable, *how], _settings(folder)) as url:
+        yield url, key
+
+
+@contextmanager
+def serving_by_command(folder: Path) -> Iterator[str]:
+    """The same by ``applyrate serve``; its address."""
+    with running([sys.executable, "-m", "applyrate", "serve"], _settings(folder)) as told:
+        yield next(word for word in told.split() if word.startswith("http://"))
+
+
+def add_key(folder: Path, org: str) -> str:
+    """A new full-access key."""
     with closing(open_store(folder)) as store:
         key, kept = issue_key(org, "bench", scopes=None, created_at=datetime.now(UTC))
         store.add_key(kept, digest(key))
-    settings = {
+    return key
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    return {
         "APPLYRATE_DATA": str(folder),
         "APPLYRATE_PORT": "0",
         "APPLYRATE_STANDARD_LIMIT": "0",
         "APPLYRATE_STREAMING_LIMIT": "0",
     }
-    how = ["-c", _SERVE] if module is None else ["-m", module]
-    with running([sys.executable, *how], settings) as url:
-        yield url, key
 
 
 @contextmanager
 def running(
     command: Sequence[str], settings: Mapping[str, str], log: IO[bytes] | None = None
 ) -> Iterator[str]:
-    """A process that prints its address first, ended by its own id. ``log`` takes its stderr."""
+    """A process that tells its address in its first line, ended by its own id; that line.
+
+    ``log`` takes its standard error.
+    """
     process = subprocess.Popen(
         command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=log, text=True
     )

@@ -48,13 +48,16 @@ def at_least(what: str, bound: float, value: float | None, unit: str = "times") 
     return Bar(what, f"at least {bound:g} {unit}", _measured(value, unit), reached)
 
 
-def bars_table(bars: Sequence[Bar]) -> Table:
-    """All of them."""
+def bars_table(bars: Sequence[Bar], *, judged: bool = True) -> Table:
+    """All of them; little data tell nothing of a bar, and are not judged."""
     verdicts = {True: "yes", False: "no", None: NOTHING}
     return Table(
         "What is asked for",
         ("what", "bar", "measured", "reached"),
-        [[bar.what, bar.asked, bar.measured, verdicts[bar.reached]] for bar in bars],
+        [
+            [bar.what, bar.asked, bar.measured, verdicts[bar.reached if judged else None]]
+            for bar in bars
+        ],
     )
 
 

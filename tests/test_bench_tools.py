@@ -108,3 +108,4 @@ def test_a_bar_says_whether_it_is_reached() -> None:
     assert "| disk | at most 9 bytes | 7.75 bytes | yes |" in text
     assert "| rate | at least 3 times | 2.50 times | no |" in text
     assert "| more | at least 1 times | - | - |" in text
+    assert "| disk | at most 9 bytes | 7.75 bytes | - |" in markdown(bars_table(bars, judged=False))
