@@ -39,7 +39,7 @@ from bench.timing import Patience
 from bench.trace_table import tell_traces
 from bench.traces import measure_traces
 
-WIDTH = 200
+WIDTH = 240
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "bench"
 
@@ -56,7 +56,7 @@ class Scale(NamedTuple):
 
 
 FULL = Scale(1_000_000, 1_000_000, Patience(8, 3, 201), STRETCHES, EFFORT, 400)
-QUICK = Scale(20_000, 2_000, Patience(0.2, 2, 20), QUICK_STRETCHES, QUICK_EFFORT, 16)
+QUICK = Scale(16_000, 1_000, Patience(0.1, 2, 10), QUICK_STRETCHES, QUICK_EFFORT, 16)
 
 PARTS = ("engines", "http", "service", "import", "traces", *(f"growth-{name}" for name in GROWTHS))
 

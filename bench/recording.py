@@ -45,13 +45,13 @@ STRETCHES = (
 )
 QUICK_STRETCHES = (
     Stretch(1000, 1, 1),
-    Stretch(1000, WRITERS, 2),
-    Stretch(100, 1, 4),
+    Stretch(1000, WRITERS, 1),
+    Stretch(100, 1, 2),
     Stretch(100, WRITERS, 8),
-    Stretch(10, 1, 16),
-    Stretch(10, WRITERS, 32),
-    Stretch(1, 1, 32),
-    Stretch(1, WRITERS, 64),
+    Stretch(10, 1, 8),
+    Stretch(10, WRITERS, 16),
+    Stretch(1, 1, 16),
+    Stretch(1, WRITERS, 32),
 )
 _WARM = 200
 
