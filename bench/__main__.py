@@ -6,6 +6,7 @@ python -m bench [--quick] [--replies N] [--parts PART,...] [--keep] [--write]
 import argparse
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,13 @@ from bench.recording import (
     measure_recording,
     tell_recording,
 )
-from bench.results import Circumstances, print_results, tell_circumstances, write_results
+from bench.results import (
+    Circumstances,
+    print_bars,
+    print_part,
+    tell_circumstances,
+    write_results,
+)
 from bench.tables import Part, Table
 from bench.timing import Patience
 from bench.trace_table import tell_traces
@@ -73,6 +80,8 @@ class Run(NamedTuple):
 def main() -> None:
     """Build what is not built yet, measure the parts that are asked for, print their tables."""
     arguments = _parse_arguments()
+    # Told to end, the run ends the servers that it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     scale = QUICK if arguments.quick else FULL
     if arguments.replies:
@@ -97,7 +106,11 @@ def main() -> None:
         progress.remove_task(task)
         cache = Cache(_CACHE / str(scale.replies), keep=arguments.keep)
         run = Run(scale, cache, data, progress)
-        parts = [part for name in arguments.parts for part in _measure(run, name)]
+        parts = []
+        for name in arguments.parts:
+            for part in _measure(run, name):
+                print_part(console, part)
+                parts.append(part)
     told = tell_circumstances(
         data,
         Circumstances(
@@ -107,7 +120,7 @@ def main() -> None:
             [f"{name} ({reason})" for name, reason in missing.items()],
         ),
     )
-    print_results(console, told, parts, judged=scale.replies >= FULL.replies)
+    print_bars(console, told, parts, judged=scale.replies >= FULL.replies)
     if arguments.write or (scale == FULL and set(arguments.parts) == set(PARTS)):
         write_results(told, parts)
 

@@ -29,14 +29,17 @@ class Circumstances(NamedTuple):
     missing: Sequence[str]
 
 
-def print_results(console: Console, told: str, parts: Sequence[Part], *, judged: bool) -> None:
-    """Show every table, and last what is asked for."""
-    console.print(told)
-    for part in parts:
-        for table in part.tables:
-            print_table(console, table)
+def print_part(console: Console, part: Part) -> None:
+    """Show a part's tables as soon as it is measured."""
+    for table in part.tables:
+        print_table(console, table)
+
+
+def print_bars(console: Console, told: str, parts: Sequence[Part], *, judged: bool) -> None:
+    """Show last what is asked for, and of what run that is."""
     bars = [bar for part in parts for bar in part.bars]
     print_table(console, bars_table(bars, judged=judged))
+    console.print(told)
 
 
 def write_results(told: str, parts: Sequence[Part]) -> None:
