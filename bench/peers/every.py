@@ -1,12 +1,12 @@
 """Every peer: what it is called, how it is opened, and whether it can be had on this machine."""
 
-import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
+from subprocess import CalledProcessError
 from typing import NamedTuple
 
+from bench.clickhouse_node import find_library
 from bench.peers import Peer
 from bench.peers.postgres.server import find_programs
 
@@ -69,9 +69,11 @@ def _without_postgres() -> str | None:
 
 
 def _without_node() -> str | None:
-    if sys.platform != "linux":
-        return "ClickHouse's library is built for Linux"
-    return None if which("npm") else "npm, which brings ClickHouse's library, is not installed"
+    try:
+        find_library()
+    except (OSError, CalledProcessError) as error:
+        return f"its library cannot be installed: {error}"
+    return None
 
 
 def _without(module: str) -> Callable[[], str | None]:
