@@ -3,6 +3,7 @@
 import os
 import platform
 import sqlite3
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from bench.generator import CATALOGUES
 from bench.organizations import Data
+from bench.peers.postgres.server import find_programs
 from bench.tables import Part, bars_table, markdown, print_table
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -75,6 +77,9 @@ def _versions() -> list[str]:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
+    if programs := find_programs():
+        told = subprocess.run([programs / "postgres", "--version"], capture_output=True, check=True)
+        found.append(f"PostgreSQL {told.stdout.decode().split()[2]}")
     return found
 
 
