@@ -11,7 +11,8 @@ import pytest
 from bench.generator import CATALOGUES, ORG, Workload
 from bench.organizations import Data
 from bench.peers import Peer
-from bench.peers.every import PEERS
+from bench.peers.every import PEERS, POSTGRES
+from bench.peers.postgres.plain import open_plain
 from bench.questions import COLD_SHARE, WINDOWS, questions, windows
 
 from applyrate.store import Store, open_store
@@ -20,6 +21,8 @@ from applyrate.usage import ConversationFacts, Recording, Reply, ResourceType, U
 REPLIES = 1_200
 SMALL_REPLIES = 60
 LOADED = 1_000
+
+PLAIN = POSTGRES._replace(name="PostgreSQL, plain", folder="plain", open=open_plain)
 
 
 class World(NamedTuple):
@@ -48,7 +51,7 @@ def world() -> Iterator[World]:
         yield World(data, store)
 
 
-@pytest.fixture(scope="module", params=PEERS, ids=lambda kind: kind.folder)
+@pytest.fixture(scope="module", params=(*PEERS, PLAIN), ids=lambda kind: kind.folder)
 def peer(request: pytest.FixtureRequest, world: World) -> Iterator[Peer]:
     """A peer that was loaded, then recorded into."""
     if missing := request.param.missing():

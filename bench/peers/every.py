@@ -82,8 +82,9 @@ def _without(module: str) -> Callable[[], str | None]:
 
 _COVERING = ("postgres/schema.py", "postgres/recording.py", "postgres/covering.py")
 
+POSTGRES = Kind("PostgreSQL", "postgres", _COVERING, _open_covering, _without_postgres)
 PEERS = (
-    Kind("PostgreSQL", "postgres", _COVERING, _open_covering, _without_postgres),
+    POSTGRES,
     Kind(
         "PostgreSQL, rollups",
         "rollups",

@@ -46,7 +46,7 @@ class Covering:
     """
 
     def __init__(self, address: str, server: ExitStack) -> None:
-        self._address = address
+        self.address = address
         self._server = server
         self._connection = server.enter_context(psycopg.connect(address, autocommit=True))
         self._recorders: dict[str, Recorder] = {}
@@ -54,7 +54,7 @@ class Covering:
 
     def load(self, workload: Workload, stop: int) -> None:
         """By COPY into tables without indexes, which are then built."""
-        load_bulk(self._address, workload, stop)
+        load_bulk(self.address, workload, stop)
 
     def record(self, org: str, replies: Sequence[Reply]) -> None:
         """One transaction."""
@@ -121,10 +121,7 @@ class Covering:
             "limit": limit + 1,
             "before": after and after.last_used_at,
         }
-        query = _WALK_BACKWARDS.replace("{unseen}", _UNSEEN if after else "").replace(
-            "{below}", "AND replied_at < %(before)s" if after else ""
-        )
-        return conversation_page(self._rows(query, values, window), limit)
+        return conversation_page(self._conversation_rows(values, window), limit)
 
     def timeline(
         self, org: str, resource_type: ResourceType, resource_id: str, bounds: Sequence[datetime]
@@ -143,6 +140,15 @@ class Covering:
 
     def _list_rows(self, values: Mapping[str, object], window: Window) -> list[tuple[Any, ...]]:
         return self._rows(ORDER + _COUNT, values, window)
+
+    def _conversation_rows(
+        self, values: Mapping[str, object], window: Window
+    ) -> list[tuple[Any, ...]]:
+        later = values["before"] is not None
+        query = _WALK_BACKWARDS.replace("{unseen}", _UNSEEN if later else "").replace(
+            "{below}", "AND replied_at < %(before)s" if later else ""
+        )
+        return self._rows(query, values, window)
 
     def _resource(self, org: str, resource_type: ResourceType, resource_id: str) -> int:
         key = (org, resource_type.value, resource_id)
@@ -251,10 +257,7 @@ WITH listed AS MATERIALIZED (
     {PAGE}
 )
 """
-_COUNT = """
-SELECT resource_id, handoffs, available.replies, available.sessions,
-       applied.replies, applied.sessions, first_at, applied.last_at
-FROM listed
+COUNT_EACH: LiteralString = """
 CROSS JOIN LATERAL (
     SELECT count(*) AS replies, count(DISTINCT conversation) AS sessions FROM usage
     WHERE resource = listed.id AND kind = 0 {inside}
@@ -268,6 +271,12 @@ CROSS JOIN LATERAL (
     LEFT JOIN conversation ON conversation.id = conversation AND handed_off_at IS NOT NULL
     WHERE resource = listed.id AND kind = 1 {inside}
 ) AS applied
+"""
+_COUNT: LiteralString = f"""
+SELECT resource_id, handoffs, available.replies, available.sessions,
+       applied.replies, applied.sessions, first_at, applied.last_at
+FROM listed
+{COUNT_EACH}
 ORDER BY applied.last_at DESC NULLS LAST, resource_id
 """
 
