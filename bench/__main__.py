@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -26,7 +27,9 @@ from bench.growth import GROWTHS, measure_growth
 from bench.organizations import Data, draw_data
 from bench.over_http import EFFORT, QUICK_EFFORT, Effort, measure_http
 from bench.peers import Peer
-from bench.peers.every import PEERS, Kind
+from bench.peers.every import PEERS, POSTGRES, Kind
+from bench.prototype.measuring import measure_prototype
+from bench.prototype.telling import tell_prototype
 from bench.recording import (
     QUICK_STRETCHES,
     STRETCHES,
@@ -39,6 +42,7 @@ from bench.results import (
     print_bars,
     print_part,
     tell_circumstances,
+    write_readme,
     write_results,
 )
 from bench.tables import Part, Table
@@ -65,7 +69,10 @@ class Scale(NamedTuple):
 FULL = Scale(1_000_000, 1_000_000, Patience(8, 3, 201), STRETCHES, EFFORT, 400)
 QUICK = Scale(16_000, 1_000, Patience(0.1, 2, 10), QUICK_STRETCHES, QUICK_EFFORT, 16)
 
-PARTS = ("engines", "http", "service", "import", "traces", *(f"growth-{name}" for name in GROWTHS))
+PARTS = (
+    *("engines", "prototype", "http", "service", "import", "traces"),
+    *(f"growth-{name}" for name in GROWTHS),
+)
 
 
 class Run(NamedTuple):
@@ -106,11 +113,13 @@ def main() -> None:
         progress.remove_task(task)
         cache = Cache(_CACHE / str(scale.replies), keep=arguments.keep)
         run = Run(scale, cache, data, progress)
-        parts = []
+        measured: dict[str, list[Part]] = {}
         for name in arguments.parts:
+            measured[name] = []
             for part in _measure(run, name):
                 print_part(console, part)
-                parts.append(part)
+                measured[name].append(part)
+    parts = list(chain(*measured.values()))
     told = tell_circumstances(
         data,
         Circumstances(
@@ -120,9 +129,17 @@ def main() -> None:
             [f"{name} ({reason})" for name, reason in missing.items()],
         ),
     )
-    print_bars(console, told, parts, judged=scale.replies >= FULL.replies)
+    print_bars(console, told, parts, judged=_is_full(scale))
+    if _is_full(scale) and not arguments.quick and POSTGRES.name not in missing:
+        for part in measured.get("prototype", ()):
+            write_readme(told, part)
     if arguments.write or (scale == FULL and set(arguments.parts) == set(PARTS)):
         write_results(told, parts)
+
+
+def _is_full(scale: Scale) -> bool:
+    """Little data tell nothing of a bar."""
+    return scale.replies >= FULL.replies
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -166,6 +183,9 @@ def _measure(run: Run, name: str) -> Iterator[Part]:
     task = run.progress.add_task(f"Measuring: {name}", total=None)
     if name == "engines":
         yield from _measure_engines(run)
+    elif name == "prototype":
+        measured = measure_prototype(run.cache, run.data, run.scale.patience, run.progress)
+        yield tell_prototype(measured, judged=_is_full(run.scale))
     elif name == "traces":
         yield _measure_traces(run)
     elif name.startswith("growth-"):

@@ -53,7 +53,8 @@ QUICK_STRETCHES = (
     Stretch(1, 1, 16),
     Stretch(1, WRITERS, 32),
 )
-_WARM = 200
+WARM = 200
+"""So many replies are recorded first, and not measured."""
 
 
 class Recorded(NamedTuple):
@@ -75,7 +76,7 @@ def measure_recording(
     org = data.workload.org
     writes = {OURS: partial(_write_ours, store, org)}
     writes |= {name: partial(_write_peer, peer, org) for name, peer in peers.items()}
-    place = data.stop + _WARM
+    place = data.stop + WARM
     for write in writes.values():
         write([data.workload.replies(data.stop, place)], 1)
     recorded = []

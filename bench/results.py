@@ -1,4 +1,4 @@
-"""What a run found: on the terminal, and as bench/results.md."""
+"""What a run found: on the terminal, as bench/results.md, and in bench/README.md."""
 
 import os
 import platform
@@ -18,6 +18,9 @@ from bench.peers.postgres.server import find_programs
 from bench.tables import Part, bars_table, markdown, print_table
 
 RESULTS = Path(__file__).parent / "results.md"
+README = Path(__file__).parent / "README.md"
+FIGURES = "<!-- the prototype's figures -->\n", "<!-- end of the prototype's figures -->\n"
+"""Between which lines of the README they stand."""
 
 _PACKAGES = ("pyroaring", "duckdb", "chdb", "psycopg")
 
@@ -52,6 +55,20 @@ def write_results(told: str, parts: Sequence[Part]) -> None:
     ]
     text = "\n".join(["# Results", "", told, "", *map(markdown, tables)])
     RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def write_readme(told: str, part: Part, readme: Path = README) -> None:
+    """Put the prototype's tables between the README's markers, with what run they are of.
+
+    Raises ValueError where the markers are not there.
+    """
+    before, start, rest = readme.read_text(encoding="utf-8").partition(FIGURES[0])
+    _, end, after = rest.partition(FIGURES[1])
+    if not end:
+        raise ValueError(f"{readme} has no place for the prototype's figures")
+    figures = "\n".join([told, "", *(markdown(table, level=3) for table in part.tables)])
+    text = f"{before}{start}\n{figures}\n{end}{after}"
+    readme.write_text(text, encoding="utf-8")
 
 
 def tell_circumstances(data: Data, run: Circumstances) -> str:

@@ -49,16 +49,20 @@ def at_least(what: str, bound: float, value: float | None, unit: str = "times") 
 
 
 def bars_table(bars: Sequence[Bar], *, judged: bool = True) -> Table:
-    """All of them; little data tell nothing of a bar, and are not judged."""
-    verdicts = {True: "yes", False: "no", None: NOTHING}
+    """All of them."""
     return Table(
         "What is asked for",
         ("what", "bar", "measured", "reached"),
         [
-            [bar.what, bar.asked, bar.measured, verdicts[bar.reached if judged else None]]
+            [bar.what, bar.asked, bar.measured, verdict(reached=bar.reached, judged=judged)]
             for bar in bars
         ],
     )
+
+
+def verdict(*, reached: bool | None, judged: bool) -> str:
+    """Whether it is reached; little data tell nothing of that, and are not judged."""
+    return {True: "yes", False: "no", None: NOTHING}[reached if judged else None]
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -71,9 +75,9 @@ def print_table(console: Console, table: Table) -> None:
     console.print(shown)
 
 
-def markdown(table: Table) -> str:
+def markdown(table: Table, *, level: int = 2) -> str:
     """The same as a section of a page."""
-    lines = [f"## {table.title}", ""]
+    lines = [f"{'#' * level} {table.title}", ""]
     lines += [_row(table.columns), _row(["---", *["--:"] * (len(table.columns) - 1)])]
     lines += [_row(row) for row in table.rows]
     return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])

@@ -13,7 +13,9 @@ from bench.organizations import Data
 from bench.peers import Peer
 from bench.peers.every import PEERS, POSTGRES
 from bench.peers.postgres.plain import open_plain
-from bench.questions import COLD_SHARE, WINDOWS, questions, windows
+from bench.prototype.answering import Prototype
+from bench.prototype.demands import PROTOTYPE, Engines, demands
+from bench.questions import COLD_SHARE, OURS, WINDOWS, questions, windows
 
 from applyrate.store import Store, open_store
 from applyrate.usage import ConversationFacts, Recording, Reply, ResourceType, UsageKind, Window
@@ -28,6 +30,7 @@ PLAIN = POSTGRES._replace(name="PostgreSQL, plain", folder="plain", open=open_pl
 class World(NamedTuple):
     data: Data
     store: Store
+    folder: Path
 
 
 def draw(replies: int, seed: int, org: str) -> Workload:
@@ -48,7 +51,7 @@ def world() -> Iterator[World]:
                 for session_id, at in handed_off.items()
             }
             store.set_conversations(org, facts)
-        yield World(data, store)
+        yield World(data, store, Path(folder))
 
 
 @pytest.fixture(scope="module", params=(*PEERS, PLAIN), ids=lambda kind: kind.folder)
@@ -86,6 +89,22 @@ def test_a_peer_answers_every_question_as_the_store_does(world: World, peer: Pee
             assert question.ask(peer, asking) == expected, (question.name, asking)
             asked += 1
     assert asked > 60
+
+
+def test_the_prototype_answers_what_it_is_asked_as_the_store_does(
+    world: World, tmp_path: Path
+) -> None:
+    prototype = Prototype(world.folder / "applyrate.db", tmp_path / "days.db")
+    asked = []
+    with closing(prototype):
+        for demand in demands(world.data.workload, Engines(world.store, prototype)):
+            if PROTOTYPE in demand.ask:
+                for window in demand.windows[:30]:
+                    expected = demand.ask[OURS](window)
+                    assert demand.ask[PROTOTYPE](window) == expected, (demand.name, window)
+                asked.append(demand)
+    assert {demand.prototype_ratio for demand in asked} == {1, 5}
+    assert sum(len(demand.windows) > 1 for demand in asked) == 3
 
 
 def test_a_peer_turns_the_pages_of_a_list_to_its_end(world: World, peer: Peer) -> None:

@@ -5,14 +5,22 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from bench.building import Loading
 from bench.generator import ORG
 from bench.load import request_of, send
+from bench.prototype.demands import PLAIN, POSTGRES, PROTOTYPE, Demand
+from bench.prototype.measuring import Measured
+from bench.prototype.telling import tell_prototype
+from bench.questions import OURS
+from bench.recording import Recorded, Stretch
+from bench.results import FIGURES, README, write_readme
 from bench.serving import serving
 from bench.sharing import SharedRecording
-from bench.tables import at_least, at_most, bars_table, markdown
-from bench.timing import Patience, WrongAnswer, ask_in_turns
+from bench.tables import Part, Table, at_least, at_most, bars_table, markdown
+from bench.timing import Patience, Spread, WrongAnswer, ask_in_turns
 
 from applyrate.intake.group_commit import MAX_REPLIES_PER_COMMIT
 from applyrate.usage import Reply, Window
@@ -109,3 +117,59 @@ def test_a_bar_says_whether_it_is_reached() -> None:
     assert "| rate | at least 3 times | 2.50 times | no |" in text
     assert "| more | at least 1 times | - | - |" in text
     assert "| disk | at most 9 bytes | 7.75 bytes | - |" in markdown(bars_table(bars, judged=False))
+
+
+def test_the_readme_keeps_all_but_the_figures_between_its_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    text = README.read_text(encoding="utf-8")
+    readme.write_text(text, encoding="utf-8")
+    for count in ("1", "2"):
+        write_readme(
+            f"Run {count} of 1.", Part([Table("Figures", ("", "n"), [["a", count]])]), readme
+        )
+    written = readme.read_text(encoding="utf-8")
+    assert "Run 2 of 1.\n\n### Figures\n\n|  | n |\n| --- | --: |\n| a | 2 |\n" in written
+    assert "Run 1 of 1." not in written
+    start, end = FIGURES
+    assert written.partition(start)[0] == text.partition(start)[0]
+    assert written.partition(end)[2] == text.partition(end)[2] != ""
+    readme.write_text("# No markers\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="the prototype's figures"):
+        write_readme("Run 3 of 1.", Part([]), readme)
+
+
+def test_the_prototypes_figures_are_held_to_postgresql_asked_plainly_and_judged_at_full_size() -> (
+    None
+):
+    def ask(_: Window) -> None: ...
+
+    def spread(seconds: float) -> Spread:
+        return Spread(seconds, seconds, seconds, seconds)
+
+    names = (OURS, POSTGRES, PLAIN, PROTOTYPE)
+    demand = Demand("list", dict.fromkeys(names, ask), [Window()], 100, 5)
+    alone = Demand("list alone", {OURS: ask}, [Window()], 100)
+    seconds = dict(zip(names, map(spread, (0.01, 0.5, 2.0, 0.04)), strict=True))
+    recorded = Recorded(Stretch(1000, 1, 2), {OURS: 1.0, POSTGRES: 2.5}, seconds)
+    measured = Measured(
+        usage_count=100,
+        loading=Loading(1000, 0.5),
+        recorded=[recorded, recorded],
+        disk={OURS: 901, POSTGRES: 9010},
+        asked=[(demand, seconds), (alone, {OURS: spread(0.01)})],
+    )
+    part = tell_prototype(measured, judged=True)
+    recording, questions, ways = part.tables
+    assert recording.rows[0][3:] == ["2.50x", "2.30x", "yes"]
+    assert recording.rows[2][3:] == ["10.0x", "≤ 9", "no"]
+    assert questions.rows[0][3:] == ["50.0x", "2,000 (2,000 to 2,000)", "200x", "100x", "yes"]
+    assert questions.rows[1][3:] == ["-", "-", "-", "100x", "-"]
+    assert ways.rows == [
+        ["list", "10.0 (10.0 to 10.0)", "40.0 (40.0 to 40.0)", "4.00x", "5.00x", "no"]
+    ]
+    assert [(bar.measured, bar.reached) for bar in part.bars] == [
+        ("2 of 2", True),
+        ("0 of 1; list: 4.00 of 5", False),
+    ]
+    for table in tell_prototype(measured, judged=False).tables:
+        assert all(row[-1] == "-" for row in table.rows)
