@@ -180,5 +180,5 @@ def test_where_the_machine_allows_fewer_connections_that_is_told_and_all_goes_on
         server.close()
         assert end_process(process) == 0
     told = capfd.readouterr().err
-    assert "no more than 44 connections can be open at once, and not 16384" in told
-    assert "may have 300 open files" in told
+    assert "connections_bounded" in told
+    assert "(possible=44 wanted=16384 open_files=300)" in told

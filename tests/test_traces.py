@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from applyrate.errors import Unavailable
 from applyrate.intake import inbox as inboxes
 from applyrate.intake import traces as intake_traces
 from applyrate.intake.conventions import observe
@@ -380,7 +380,7 @@ def test_a_store_that_cannot_write_is_asked_again(
         nonlocal failures
         if failures:
             failures -= 1
-            raise sqlite3.OperationalError("database or disk is full")
+            raise Unavailable("its disk is full", retry_after_seconds=1)
 
     async def scene(traces: Traces) -> None:
         monkeypatch.setattr(intake_traces, "POLL_SECONDS", 0.01)

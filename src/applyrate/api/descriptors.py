@@ -5,10 +5,10 @@ the process is raised at the start as far as the machine lets it be, and connect
 what there is.
 """
 
-import logging
 import resource
 
-_log = logging.getLogger(__name__)
+from applyrate.observability.events import Event
+from applyrate.observability.logs import tell
 
 RESERVED_DESCRIPTORS = 256
 """So many are kept for the store's files and whatever else is no connection."""
@@ -27,11 +27,5 @@ def make_room_for_connections(wanted: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
     possible = max(soft - RESERVED_DESCRIPTORS, 1)
-    _log.warning(
-        "no more than %d connections can be open at once, and not %d, since the process may have"
-        " %d open files; raise that (ulimit -Hn, LimitNOFILE), or lower APPLYRATE_MAX_CONNECTIONS",
-        possible,
-        wanted,
-        soft,
-    )
+    tell(Event.CONNECTIONS_BOUNDED, possible=possible, wanted=wanted, open_files=soft)
     return possible

@@ -19,7 +19,7 @@ def refuse_future(read: SpansRead, bounds: Bounds) -> SpansRead:
         return read
     spans = [span for span in read.spans if span.started_at <= latest and span.ended_at <= latest]
     refused = [_refuse(span, latest, bounds) for span in late[:MAX_LISTED]]
-    reasons = [f"{span.place}.{span.rule}" for span in refused[:MAX_TOLD]]
+    reasons = [f"{span.place}: {span.rule}" for span in refused[:MAX_TOLD]]
     if untold := len(late) - len(reasons):
         reasons.append(f"and {untold} more")
     message = "; ".join(filter(None, (read.message, *reasons)))

@@ -19,6 +19,8 @@ class Event(Enum):
     REQUEST_FAILED = (logging.ERROR, "a request failed in a way that nobody expected")
     LIMIT_HIT = (logging.INFO, "a request was refused by a limit")
 
+    CONNECTIONS_BOUNDED = (logging.WARNING, "fewer connections can be open than are wanted")
+
     PART_NOT_READY = (logging.WARNING, "a part of the service is not ready")
     PART_READY = (logging.WARNING, "a part of the service is ready again")
     STORE_UNREADABLE = (logging.ERROR, "the store cannot answer a question")

@@ -5,7 +5,8 @@ walk stops when the page is full.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -104,16 +105,23 @@ def _newest(
 ) -> list[_Row]:
     """The first conversations after a position, but those left out (ordinals)."""
     passed = (-to_micros(after.last_used_at), after.session_id) if after else None
-    rows, seen = list[_Row](), BitMap()
+    rows, seen, met = list[_Row](), BitMap(), list[int]()
+    oldest_at = 0
     for replied_at, conversation in usages.backwards(-passed[0] if passed else None):
-        if len(rows) >= count and replied_at < rows[-1].last_at:
-            break  # every conversation with the time of the last row was met
+        if len(rows) + len(met) >= count and replied_at < oldest_at:
+            # Every conversation with the time of the last one was met.
+            rows += [
+                row for row in usages.of_conversations(met) if not passed or row.place > passed
+            ]
+            met = []
+            if len(rows) >= count:
+                break
         if conversation in seen or conversation in left_out:
             continue
         seen.add(conversation)
-        row = usages.of_conversation(conversation)
-        if passed is None or row.place > passed:
-            rows.append(row)
+        met.append(conversation)
+        oldest_at = replied_at
+    rows += [row for row in usages.of_conversations(met) if not passed or row.place > passed]
     return sorted(rows, key=lambda row: row.place)[:count]
 
 
@@ -158,16 +166,21 @@ class _Usages:
                     if reply in replies:
                         yield replied_at, conversation
 
-    def of_conversation(self, conversation: int) -> _Row:
-        """What one conversation used, which has at least one usage."""
-        key = self._org << ORDINAL_BITS | conversation
-        times = [
-            replied_at
-            for reply, replied_at in self._db.execute(_REPLIES_OF, (key, *self._span))
-            if reply in self._replies(replied_at // DAY, reply >> BLOCK_BITS)
-        ]
-        session_id, ticket_number, last_message = self._db.execute(_FACTS, (key,)).fetchone()
-        return _Row(session_id, ticket_number, last_message, len(times), min(times), max(times))
+    def of_conversations(self, conversations: Sequence[int]) -> Iterator[_Row]:
+        """What conversations (ordinals) used, which have at least one usage each."""
+        wanted, org = msgspec.json.encode(conversations).decode(), self._org << ORDINAL_BITS
+        times = defaultdict[int, list[int]](list)
+        for conversation, reply, replied_at in self._db.execute(
+            _REPLIES_OF, (wanted, org, *self._span)
+        ):
+            if reply in self._replies(replied_at // DAY, reply >> BLOCK_BITS):
+                times[conversation].append(replied_at)
+        for conversation, session_id, ticket_number, last_message in self._db.execute(
+            _FACTS, (wanted, org)
+        ):
+            used_at = times[conversation]
+            known = (session_id, ticket_number, last_message)
+            yield _Row(*known, len(used_at), min(used_at), max(used_at))
 
     def _replies(self, day: int, block: int) -> BitMap:
         if (day, block) not in self._rows:
@@ -195,14 +208,16 @@ WHERE org = ? AND replied_at >= ? AND replied_at < ?
 ORDER BY replied_at DESC
 """
 _REPLIES_OF = """
-SELECT id & 0xFFFFFFFF, replied_at FROM reply INDEXED BY reply_conversation
-WHERE conversation = ? AND replied_at >= ? AND replied_at < ?
+SELECT wanted.value, reply.id & 0xFFFFFFFF, replied_at
+FROM json_each(?1) AS wanted CROSS JOIN reply INDEXED BY reply_conversation
+WHERE conversation = ?2 | wanted.value AND replied_at >= ?3 AND replied_at < ?4
 """
 _REPLIES = """
 SELECT replies FROM usage_day WHERE day = ? AND kind = ? AND resource = ? AND block = ?
 """
 _FACTS = """
-SELECT session_id, ifnull(ticket_number, reply_ticket_number),
+SELECT wanted.value, session_id, ifnull(ticket_number, reply_ticket_number),
        ifnull(last_message, reply_last_message)
-FROM conversation WHERE id = ?
+FROM json_each(?1) AS wanted CROSS JOIN conversation
+WHERE conversation.id = ?2 | wanted.value
 """
