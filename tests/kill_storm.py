@@ -1,11 +1,11 @@
 """A storm of kills: a service and its commands, killed at random moments while all work on it.
 
 ``python -m tests.kill_storm --rounds 200`` prints what was acknowledged and checked. In each round
-clients record, set facts, send traces in two halves, ask, and import a file, until the service is
-killed (SIGKILL). A life is some rounds on one data folder; in its first round the service is killed
-while it makes its tables. After every round the folder is opened again, and everything that was
-acknowledged in this life must be there, nothing may be there by half, and no check may find a
-fault.
+clients record, set facts, send traces in two halves, erase, ask, and import a file, until the
+service is killed (SIGKILL). A life is some rounds on one data folder; in its first round the
+service is killed while it makes its tables. After every round the folder is opened again, and
+everything that was acknowledged in this life must be there, nothing may be there or erased by half,
+nothing that was erased may be there again, and no check may find a fault.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -67,6 +68,14 @@ def run_storm(folder: Path, rounds: int) -> "Counter[str]":
     return figures
 
 
+class Fate(Enum):
+    """What becomes of a conversation that is to be erased, as far as it was acknowledged."""
+
+    RECORDED = "it is there with its replies"
+    ERASING = "it is there with its replies, or gone"
+    ERASED = "it is gone"
+
+
 class Life:
     """One data folder, and what was acknowledged on it."""
 
@@ -76,6 +85,7 @@ class Life:
         self.replies: set[str] = set()
         self.facts: dict[str, str] = {}
         self.spans: set[str] = set()
+        self.to_erase: dict[str, Fate] = {}
         self._imports = 0
 
     def begin(self) -> None:
@@ -134,6 +144,7 @@ class Life:
         assert faults == []
         with closing(open_store(self.data)) as store:
             self._check_replies(store)
+            self._check_erased(store)
             for session_id, status in self.facts.items():
                 conversation = store.conversation(ORG, session_id)
                 assert conversation is not None, session_id
@@ -146,6 +157,9 @@ class Life:
         self.figures["acknowledged replies looked for"] += len(self.replies)
         self.figures["acknowledged spans looked for"] += len(self.spans)
         self.figures["acknowledged facts looked for"] += len(self.facts)
+        self.figures["acknowledged erasures looked for"] += sum(
+            fate is Fate.ERASED for fate in self.to_erase.values()
+        )
 
     def _check_replies(self, store: Store) -> None:
         found: defaultdict[str, set[_Used]] = defaultdict(set)
@@ -159,6 +173,15 @@ class Life:
         counted = store.summary(ORG, ResourceType.INSTRUCTION, "ins", Window()).available_replies
         assert counted == sum(not is_of_trace(one) for one in found)
         self.figures["replies found whole"] += len(found)
+
+    def _check_erased(self, store: Store) -> None:
+        for session_id, fate in self.to_erase.items():
+            conversation = store.conversation(ORG, session_id)
+            assert fate is not Fate.RECORDED or conversation, f"{session_id} is lost"
+            assert fate is not Fate.ERASED or not conversation, f"{session_id} is there again"
+            if conversation:
+                replies = sorted(one.reply_id for one in conversation.replies)
+                assert replies == replies_of(session_id), f"{session_id} is there by half"
 
     def _start_import(self, number: int) -> "tuple[subprocess.Popen[bytes], list[str]]":
         """Import a file of replies; some of the time the file that was broken off before."""
@@ -222,6 +245,23 @@ class Worker:
         self.life.facts[session_id] = status
         self.life.figures["facts acknowledged"] += 1
 
+    def erase(self, client: httpx.Client, name: str) -> None:
+        """Record a conversation, erase it, and send it again, which is refused."""
+        session_id, fates = f"e{name}", self.life.to_erase
+        sent = [reply(one) | {"session_id": session_id} for one in replies_of(session_id)]
+        answer = client.post("/replies", json=sent)
+        assert answer.json()["accepted"] == len(sent), answer.text
+        fates[session_id] = Fate.RECORDED
+        if _random.random() < 0.2:
+            return
+        fates[session_id] = Fate.ERASING
+        answer = client.delete(f"/conversations/{session_id}")
+        assert answer.status_code == 204, answer.text
+        fates[session_id] = Fate.ERASED
+        answer = client.post("/replies", json=sent)
+        assert answer.status_code == 400, answer.text
+        self.life.figures["erasures acknowledged"] += 1
+
     def trace(self, client: httpx.Client, _: str) -> None:
         """Send a trace in two halves, the root with the second; some lose the second."""
         trace_id, (root, *others) = f"{_random.getrandbits(128):032x}", [_span_id() for _ in "abc"]
@@ -253,10 +293,11 @@ WORKS: Sequence[Work] = (
     Worker.record,
     Worker.record_again,
     Worker.set_facts,
+    Worker.erase,
     Worker.trace,
     Worker.ask,
 )
-"""What clients do in each round. Erasing belongs here, too, once there is any."""
+"""What clients do in each round."""
 
 _Used: TypeAlias = tuple[ResourceType, str, UsageKind]
 
@@ -270,6 +311,11 @@ def reply(name: str) -> dict[str, Any]:
         "available": {"instruction": ["ins", f"ins{_number(name) % 9}"]},
         "applied": {"action": ["look"], "knowledge": [f"kb{_number(name) % 97}"]},
     }
+
+
+def replies_of(session_id: str) -> list[str]:
+    """The ids of the replies of a conversation that is to be erased."""
+    return [f"{session_id}-{place}" for place in range(3)]
 
 
 def expected(name: str) -> set[_Used]:
@@ -286,7 +332,7 @@ def expected(name: str) -> set[_Used]:
 
 def is_of_trace(reply_id: str) -> bool:
     """Whether a reply was made of a trace."""
-    return reply_id[0] not in "ri"
+    return reply_id[0] not in "rie"
 
 
 def span(trace_id: str, span_id: str, parent_id: str | None) -> dict[str, Any]:

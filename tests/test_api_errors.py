@@ -34,7 +34,7 @@ def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
         ("POST", "/resource-usage/action/x/usage-summary", "GET"),
         ("GET", "/replies", "POST"),
         ("PATCH", "/keys", "GET, POST"),
-        ("POST", "/conversations/s", "PUT"),
+        ("POST", "/conversations/s", "DELETE, PUT"),
         ("GET", "/keys/k", "DELETE"),
         ("OPTIONS", "/keys", "GET, POST"),
         ("OPTIONS", "/health/live", "GET"),

@@ -81,6 +81,15 @@ def data(tmp_path: Path) -> Path:
         ("INSERT INTO published_version VALUES (9, 'v1', 0)", "published_version v1: its resource"),
         ("DELETE FROM reply WHERE reply_id = 'r_7'", "reply ordinal 7 is not there"),
         ("DELETE FROM conversation WHERE session_id = 's_3'", "reply r_6: its conversation"),
+        (
+            "INSERT INTO highest_erased SELECT 'reply', 1, max(id) FROM reply",
+            "its id was retired",
+        ),
+        ("INSERT INTO emptied VALUES (1, 'action', 'x', 9)", "emptied x: its version 9 is not one"),
+        (
+            "INSERT INTO resource (id, org, type, resource_id) VALUES (9, 1, 'action', 'x')",
+            "resource x: nobody used it, and it is not catalogued",
+        ),
         ("UPDATE reply SET replied_at = replied_at + 1 WHERE reply_id = 'r_0'", "first_at is"),
     ],
 )

@@ -64,6 +64,8 @@ METHODS = {
     "setResources": "set_resources",
     "recordReplies": "record",
     "setConversation": "set_conversation",
+    "eraseConversation": "erase_conversation",
+    "listAudit": "audit_page",
     "listUnattributed": "unattributed",
     "listRejected": "rejected_page",
     "createKey": "create_key",
@@ -471,3 +473,15 @@ def test_all_that_the_package_offers_is_there() -> None:
     assert applyrate.Recorder.__module__ == "applyrate.client.recorder"
     with pytest.raises(AttributeError, match="has no attribute 'Recoder'"):
         _ = applyrate.Recoder  # type: ignore[attr-defined]  # that is the point
+
+
+def test_a_conversation_is_erased_and_the_audit_log_tells(server: Server) -> None:
+    with told(server, reply(1, applied=Applied(action=["look"]))) as client:
+        client.erase_conversation("s1")
+        client.erase_conversation("s/2 ?")
+        assert client.summary("action", "look").applied_replies == 0
+        with pytest.raises(InvalidInput, match="'s1' was erased"):
+            client.record(reply(1))
+        entries = list(client.audit(page_size=1))
+        assert [entry.action for entry in entries] == ["conversation.erase"] * 2 + ["key.create"]
+        assert entries[0].target != entries[1].target

@@ -19,7 +19,7 @@ from applyrate.store.sqlite.directory import Directory
 from applyrate.store.sqlite.recording import record as write_replies
 from applyrate.store.sqlite.rows import DAY as DAY_MICROS
 from applyrate.store.sqlite.rows import to_micros
-from applyrate.usage import Applied, Available, Recording, Reply, ResourceType, Window
+from applyrate.usage import Applied, Available, Keeping, Recording, Reply, ResourceType, Window
 from tests.contract.suite import StoreContract
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -127,7 +127,7 @@ def test_a_question_that_began_before_a_commit_does_not_see_it(tmp_path: Path) -
             with database.writing() as db:
                 days.advance(db)
                 one = Recording("acme", [reply(99, DAY + timedelta(hours=20))])
-                write_replies(db, Directory(), days, [one])
+                write_replies(db, Directory(), days, [one], Keeping())
             with database.reading() as db:
                 (resource,) = db.execute("SELECT id FROM resource").fetchone()
                 after = days.at(db).read([resource], day, day)[resource]

@@ -38,6 +38,7 @@ def help_of(field: FieldInfo) -> str:
 @pytest.mark.parametrize("field", fields(Settings), ids=lambda field: str(field.name))
 def test_every_setting_is_documented_with_its_default_and_help(field: FieldInfo) -> None:
     value = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    value = str(value).lower() if isinstance(value, bool) else value
     default = f"`{value}` " if value not in (None, "") else ""
     row = f"| `{PREFIX}{field.name.upper()}` | {default}| {help_of(field)} |"
     assert row in text_of("settings.md").splitlines()

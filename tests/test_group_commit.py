@@ -210,7 +210,7 @@ def test_other_writes_take_their_turn_and_raise_to_whoever_asked(store: WatchedS
             return_exceptions=True,
         )
         assert outcomes[0] == outcomes[3] == receipt(1)
-        assert outcomes[1] is None
+        assert outcomes[1] == []
         assert isinstance(outcomes[2], LookupError)
 
     run(store, scene)

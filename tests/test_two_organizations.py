@@ -270,6 +270,20 @@ def test_the_list_of_keys_is_ones_own(world: World) -> None:
     assert {row["org"] for row in listed.json()["items"]} == {"ours"}
 
 
+def test_the_audit_log_is_ones_own(world: World) -> None:
+    side = world.ours
+    assert side.client.delete("/conversations/only%20ours").status_code == 204
+    rows = pages(side, "/audit")
+    keys = side.client.get("/keys").json()["items"]
+    assert THEIRS not in str(rows)
+    made = {row["target"] for row in rows if row["action"] == "key.create"}
+    assert made == {key["key_id"] for key in keys}
+    (erased,) = [row["target"] for row in rows if row["action"] == "conversation.erase"]
+    assert world.theirs.client.delete("/conversations/only%20ours").status_code == 204
+    assert pages(side, "/audit") == rows
+    assert erased not in {row["target"] for row in pages(world.theirs, "/audit")}
+
+
 PLACES: Final = sorted(
     path
     for page in PAGES
@@ -335,6 +349,10 @@ def changes(world: World) -> st.SearchStrategy[Change]:
             *(sessions, st.sampled_from([1, None])),
         ),
         st.builds(
+            lambda session: Change("DELETE", f"/conversations/{quote(session, safe='')}", None),
+            sessions,
+        ),
+        st.builds(
             lambda kind, resource, keep: Change(
                 "PUT", "/resources", {"type": kind, "id": resource, "keep": keep, "name": THEIRS}
             ),
@@ -369,7 +387,8 @@ def send(side: Side, change: Change) -> None:
     else:
         given_ = {} if change.body is None else {"json": change.body}
         answer = side.client.request(change.method, change.target, **given_)
-        assert answer.status_code == (404 if change.method == "DELETE" else answer.status_code)
+        is_key = change.target.startswith("/keys/")
+        assert answer.status_code == (404 if is_key else answer.status_code)
         assert answer.status_code < 500
 
 

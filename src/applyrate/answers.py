@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from applyrate.intake.replies import Rejection
 from applyrate.keys import ApiKey
 from applyrate.usage import (
+    AuditEntry,
     ConversationUsage,
     ResourceType,
     ResourceUsage,
@@ -313,6 +314,13 @@ class KeyList(Struct, frozen=True):
     """The organization's keys, oldest first, revoked ones too."""
 
     items: Sequence[ApiKey]
+
+
+class AuditList(Struct, frozen=True):
+    """A page of the audit log, newest first; ``next`` is null on the last one."""
+
+    items: Sequence[AuditEntry]
+    next: str | None
 
 
 class Health(Struct, frozen=True):

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from applyrate.errors import InvalidInput
 from applyrate.rules import broken_rule
+from applyrate.usage import FOREVER, Keeping, RetentionDays
 
 PREFIX = "APPLYRATE_"
 
@@ -111,6 +112,17 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, description="How far ahead of the service's clock the time of a reply may be."),
     ] = 86_400
+    retention_days: Annotated[
+        RetentionDays,
+        Meta(
+            description="How many days replies are kept, unless their organization says otherwise;"
+            " 0 for ever."
+        ),
+    ] = FOREVER
+    store_messages: Annotated[
+        bool,
+        Meta(description="Whether the texts of messages are stored and shown."),
+    ] = True
     jwt_secret: Annotated[
         Annotated[str, Meta(min_length=32)] | None,
         Meta(description="The secret that HS256 tokens are signed with."),
@@ -224,6 +236,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         Literal["on", "off"],
         Meta(description="Whether each request is logged, whatever the level: `on` or `off`."),
     ] = "off"
+
+    @property
+    def keeping(self) -> Keeping:
+        """What a store is to keep."""
+        return Keeping(self.store_messages, self.retention_days)
 
     @property
     def data_path(self) -> Path:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -263,19 +263,27 @@ class Recording(Struct, frozen=True):
     handed_off: Mapping[str, datetime] = {}
 
 
+ERASED: Final = "was erased; nothing of it is recorded again"
+"""How a sentence ends that refuses something of an erased conversation."""
+
+
 class Refusal(Struct, frozen=True):
-    """Why the reply at ``index`` of a recording was not taken."""
+    """Why the reply at ``index`` of a recording was not taken.
+
+    ``is_gone``: its conversation was erased, or it is older than its organization keeps.
+    """
 
     index: int
     reply_id: str
     message: str
+    is_gone: bool = False
 
 
 class Receipt(Struct, frozen=True):
     """What became of a recording, once it is on disk; the three together are all its replies.
 
-    ``accepted`` brought something new, ``duplicates`` were known to the last usage, ``refused``
-    contradict what is known: another conversation or another time for the same reply.
+    ``accepted`` brought something new, ``duplicates`` were known to the last usage. ``refused``
+    contradict what is known (another conversation or another time for the same reply) or are gone.
     """
 
     accepted: int
@@ -478,3 +486,83 @@ class Changes(Struct, frozen=True):
 
     version: int
     resources: Sequence[tuple[ResourceType, str]]
+
+
+# Owners of the data: what is kept, what is erased, and who did what.
+
+FOREVER = 0
+"""The number of days that stands for no end."""
+
+RetentionDays = Annotated[int, Meta(ge=0, le=36_500)]
+
+
+class Keeping(Struct, frozen=True):
+    """What a store keeps: the texts of messages or not, and replies for how many days.
+
+    The days are those of an organization that has none of its own; 0 is for ever.
+    """
+
+    messages: bool = True
+    days: int = FOREVER
+
+
+class Erasure(Struct, frozen=True):
+    """What was erased together; the counts are of what had been there."""
+
+    session_count: int
+    reply_count: int
+
+
+class UnfinishedErasure(Struct, frozen=True):
+    """A conversation that the store has erased and whose last traces elsewhere are to go.
+
+    ``erasure_id`` is the store's own.
+    """
+
+    erasure_id: int
+    org: str
+    session_id: str
+    reply_ids: Sequence[str]
+
+
+class AuditAction(StrEnum):
+    """What is noted in the audit log."""
+
+    KEY_CREATE = "key.create"
+    KEY_REVOKE = "key.revoke"
+    CONVERSATION_ERASE = "conversation.erase"
+    MESSAGES_ERASE = "messages.erase"
+    REPLIES_EXPIRE = "replies.expire"
+    USAGES_EXPORT = "usages.export"
+    RETENTION_SET = "retention.set"
+    ATTRIBUTE_MAP = "attribute.map"
+    RESOURCE_KEEP = "resource.keep"
+
+
+COMMAND_LINE = "command-line"
+"""The actor of whatever is done on the data folder itself."""
+
+SERVICE = "service"
+"""The actor of what the service does by itself."""
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """Who did what, and when.
+
+    ``actor`` is a key (``key:`` and its id), a token's subject (``token:``), a session of the
+    dashboard (``session:`` and the id of its key), ``command-line``, or ``service`` for what goes
+    by itself. ``target`` is what it was done to: the id of a key, the name of an attribute, a
+    resource as ``type/id``. An erased conversation stands there as a keyed digest of its id.
+    """
+
+    at: datetime
+    actor: str
+    action: AuditAction
+    target: str | None = None
+    detail: str | None = None
+
+
+class AuditPosition(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in the audit log, newest first."""
+
+    entry_id: Annotated[int, Meta(ge=0, le=2**62)]

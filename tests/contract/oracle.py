@@ -1,6 +1,6 @@
 """The counts as they are defined: a plain set of usages, and every answer computed from it anew."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,6 +71,8 @@ class Oracle:
         self.reported: defaultdict[str, set[ResourceType]] = defaultdict(set)
         self.catalogue: defaultdict[Resource, dict[str, Any]] = defaultdict(dict)
         self.versions: defaultdict[Resource, dict[str, datetime]] = defaultdict(dict)
+        self.erased: set[tuple[str, str]] = set()
+        self.changes: Counter[Resource] = Counter()
 
     def record(self, recording: Recording) -> tuple[int, int, list[int]]:
         """Record replies; how many brought something, how many nothing, and which are refused."""
@@ -80,12 +82,13 @@ class Oracle:
         for index, reply in enumerate(recording.replies):
             fixed = (reply.session_id, utc(reply.replied_at))
             new = (org, reply.reply_id) not in self.replies
+            if new and (org, reply.session_id) in self.erased:
+                refused.append(index)
+                continue
             if self.replies.setdefault((org, reply.reply_id), fixed) != fixed:
                 refused.append(index)
                 continue
-            for used, usage in _usages(org, reply):
-                new = new or usage not in self.usages[used]
-                self.usages[used].add(usage)
+            new = self._use(org, reply) or new
             accepted += new
             duplicates += not new
             conversation = self.known.setdefault((org, reply.session_id), Conversation())
@@ -97,8 +100,20 @@ class Oracle:
             self.reported[org] |= recording.reports
             self._name(recording)
         for session_id, at in recording.handed_off.items():
+            if (org, session_id) in self.erased:
+                continue
             self.known.setdefault((org, session_id), Conversation()).handoffs.add(at)
         return accepted, duplicates, refused
+
+    def _use(self, org: str, reply: Reply) -> bool:
+        """Take a reply's usages in; whether any was new."""
+        new = [
+            (used, usage) for used, usage in _usages(org, reply) if usage not in self.usages[used]
+        ]
+        for used, usage in new:
+            self.usages[used].add(usage)
+            self.changes[used[:3]] += 1
+        return bool(new)
 
     def _name(self, recording: Recording) -> None:
         for resource_type, names in recording.names.items():
@@ -108,11 +123,51 @@ class Oracle:
                     self.names.setdefault(resource, name)
 
     def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> None:
+        if (org, session_id) in self.erased:
+            return
         conversation = self.known.setdefault((org, session_id), Conversation())
         for name in msgspec.structs.fields(ConversationFacts):
             value = getattr(facts, name.name)
             if value is not msgspec.UNSET:
                 conversation.facts[name.name] = value
+
+    def erase(self, org: str, session_ids: Iterable[str]) -> tuple[int, int]:
+        """Erase conversations; how many were known, and how many replies they had."""
+        gone = {(org, session_id) for session_id in session_ids}
+        self.erased |= gone
+        replies = {key for key, (session, _) in self.replies.items() if (key[0], session) in gone}
+        self._remove(replies)
+        return sum(self.known.pop(key, None) is not None for key in gone), len(replies)
+
+    def expire(self, org: str, before: datetime) -> int:
+        """Remove what is from before a moment; how many replies that were."""
+        old = {key for key, (_, at) in self.replies.items() if key[0] == org and at < before}
+        silent = {(of, session) for of, session in self.known if of == org}
+        silent -= {(of, session) for (of, _), (session, _) in self.replies.items()}
+        touched = {(org, self.replies[key][0]) for key in old}
+        self._remove(old)
+        left = {(of, session) for (of, _), (session, _) in self.replies.items()}
+        for key in touched - left:
+            del self.known[key]
+        for key in touched & left:
+            known = self.known[key]
+            known.tickets = {said for said in known.tickets if said[0] >= before}
+            known.messages = {said for said in known.messages if said[0] >= before}
+        if datetime.now(UTC) < before:  # they became known since this test began
+            for key in silent:
+                del self.known[key]
+        return len(old)
+
+    def _remove(self, replies: set[tuple[str, str]]) -> None:
+        for key in replies:
+            del self.replies[key]
+        for used, usages in self.usages.items():
+            gone = {usage for usage in usages if (used[0], usage.reply_id) in replies}
+            usages.difference_update(gone)
+            self.changes[used[:3]] += len(gone)
+        for resource in list(self.names):
+            if not any(self.usages.get((*resource, kind)) for kind in UsageKind):
+                del self.names[resource]
 
     def set_catalogue(self, org: str, entries: Iterable[CatalogueEntry]) -> None:
         for entry in entries:

@@ -134,10 +134,12 @@ def _no_ids() -> dict[ResourceType, list[str]]:
     return {resource_type: [] for resource_type in ResourceType}
 
 
-def usage_counts(oracle: Oracle, org: str) -> Counter[tuple[ResourceType, str]]:
-    """How many usages of both kinds each resource has."""
-    counts: Counter[tuple[ResourceType, str]] = Counter()
-    for (of, resource_type, resource_id, _), of_resource in oracle.usages.items():
-        if of == org:
-            counts[resource_type, resource_id] += len(of_resource)
-    return counts
+def change_counts(oracle: Oracle, org: str) -> Counter[tuple[ResourceType, str]]:
+    """How often the usages of each resource became more or less; of all that ever had any."""
+    return Counter(
+        {
+            (resource_type, resource_id): count
+            for (of, resource_type, resource_id), count in oracle.changes.items()
+            if of == org and count
+        }
+    )

@@ -16,7 +16,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -44,6 +50,7 @@ from tests.contract.draws import (
     bounds,
     catalogue_entries,
     facts,
+    instants,
     orgs,
     recordings,
     resource_types,
@@ -119,6 +126,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.set_conversations(org, known)
         for session_id, named in known.items():
             self.oracle.set_conversation(org, session_id, named)
+
+    @precondition(lambda self: len(self.oracle.erased) < 4)
+    @rule(org=orgs, session_ids=st.lists(sessions, min_size=1, max_size=2))
+    def erase(self, org: str, session_ids: list[str]) -> None:
+        erased = self.store.erase(org, session_ids)
+        expected = self.oracle.erase(org, session_ids)
+        assert (erased.session_count, erased.reply_count) == expected
+        finished = [one.erasure_id for one in self.store.unfinished_erasures()]
+        self.store.finish_erasures(finished)
+        assert list(self.store.check()) == []
+
+    @rule(org=orgs, before=instants, limit=st.integers(1, 5))
+    def expire(self, org: str, before: datetime, limit: int) -> None:
+        """Step by step, and everything adds up after each."""
+        if self.store.has_expired(org, before):
+            while self.store.expire(org, before, limit):
+                assert list(self.store.check()) == []
+        self.oracle.expire(org, before)
+        assert not self.store.has_expired(org, before)
 
     @rule(org=orgs)
     def ask_what_is_recorded(self, org: str) -> None:
@@ -218,7 +244,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), org=orgs)
     def ask_what_changed(self, data: st.DataObject, org: str) -> None:
-        version, now = self.store.changes(org).version, seen.usage_counts(self.oracle, org)
+        version, now = self.store.changes(org).version, seen.change_counts(self.oracle, org)
         after, before = data.draw(st.sampled_from([*self.versions[org], (version, now)]))
         changed = sorted(resource for resource in now if now[resource] != before[resource])
         assert self.store.changes(org, after) == Changes(version, changed)

@@ -12,9 +12,11 @@ from litestar.datastructures import State
 
 from applyrate.answers import PartStatus
 from applyrate.api import (
+    audit,
     catalogue,
     conversation_usage,
     docs,
+    erasing,
     export,
     health,
     insights,
@@ -41,6 +43,7 @@ from applyrate.api.readiness import Readiness
 from applyrate.api.request import SERVICES, Request, Services
 from applyrate.dashboard.routes import dashboard
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.housekeeping import Housekeeping
 from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
 from applyrate.observability.gauges import Gauges
@@ -65,6 +68,7 @@ ROUTES: Final = (
     streams.stream_all,
     recording.record_replies,
     recording.set_conversation,
+    erasing.erase_conversation,
     catalogue.set_resources,
     traces.record_traces,
     intake.list_unattributed,
@@ -72,6 +76,7 @@ ROUTES: Final = (
     keys.create_key,
     keys.list_keys,
     keys.revoke_key,
+    audit.list_audit,
     health.get_liveness,
     health.get_readiness,
     metrics.get_metrics,
@@ -98,13 +103,15 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
     open_streams = Streams(settings, store, readers)
     commits = GroupCommit(store, recorded=open_streams.feeds.wake, observer=observer)
     spans = Traces(settings, store, commits, observer)
+    journal = Journal(spans.inbox)
     key_uses = KeyUses(store, commits)
     services = Services(
         settings=settings,
         store=store,
         commits=commits,
         traces=spans,
-        journal=Journal(spans.inbox),
+        housekeeping=Housekeeping(store, commits, spans, journal, open_streams.feeds.wake),
+        journal=journal,
         readers=readers,
         cursor_secret=store.cursor_secret(),
         authenticator=Authenticator(settings, store, key_uses),
@@ -153,6 +160,7 @@ async def _running(
     tasks = [
         asyncio.create_task(services.key_uses.write_every_minute()),
         asyncio.create_task(services.traces.run()),
+        asyncio.create_task(services.housekeeping.run()),
         asyncio.create_task(services.journal.run()),
         asyncio.create_task(services.streams.feeds.watch()),
         asyncio.create_task(services.streams.check()),

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 class Caller(Struct, frozen=True):
     """Who asks, for which organization. ``scopes`` is ``None`` for full access.
 
-    ``identity`` tells callers apart where their requests are counted.
+    ``identity`` tells callers apart where their requests are counted, ``actor`` names them in the
+    audit log.
     """
 
     org: str
     identity: str
     scopes: frozenset[str] | None
+    actor: str
 
     def require(self, scopes: Iterable[str]) -> None:
         """Raise Forbidden unless the caller holds all these scopes."""
@@ -59,7 +61,7 @@ class Authenticator:
         if self._tokens and credential.count(".") == _DOTS_IN_A_TOKEN:
             claims = await self._tokens.verify(credential)
             identity = f"jwt:{claims.org}\0{claims.subject}"
-            return Caller(claims.org, identity, claims.scopes)
+            return Caller(claims.org, identity, claims.scopes, f"token:{claims.subject}")
         raise Unauthenticated(f"Authorization: no key that the service takes; {_WAY_OUT}")
 
     def _by_key(self, key: str) -> Caller:
@@ -73,7 +75,7 @@ class Authenticator:
             )
         self._key_uses.note(known.key_id, now)
         scopes = None if known.scopes is None else frozenset(known.scopes)
-        return Caller(known.org, known.key_id, scopes)
+        return Caller(known.org, known.key_id, scopes, f"key:{known.key_id}")
 
 
 def _token_verifier(settings: Settings) -> "TokenVerifier | None":

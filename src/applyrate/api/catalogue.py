@@ -88,7 +88,9 @@ async def set_resources(request: Request) -> CatalogueReceipt:
         raise _nothing_usable(rejected)
     if entries:
         services, org = request.services, request.caller.org
-        await services.commits.write(lambda: services.store.set_catalogue(org, entries))
+        await services.commits.write(
+            lambda: services.store.set_catalogue(org, entries, request.caller.actor)
+        )
     return CatalogueReceipt(len(entries), rejected)
 
 

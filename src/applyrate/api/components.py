@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from applyrate.answers import (
+    AuditList,
     CandidateAttribute,
     CatalogueReceipt,
     ConversationUsageList,
@@ -55,6 +56,7 @@ from applyrate.intake.replies import Rejection
 from applyrate.keys import SCOPES, ApiKey
 from applyrate.usage import (
     Applied,
+    AuditEntry,
     Available,
     CatalogueEntry,
     Conversation,
@@ -131,6 +133,8 @@ _COMPONENTS: Final[Mapping[type[Struct], str]] = {
     ApiKey: "KeyDto",
     IssuedKey: "IssuedKeyDto",
     KeyList: "KeyListDto",
+    AuditList: "AuditListDto",
+    AuditEntry: "AuditEntryDto",
     UnattributedList: "UnattributedListDto",
     UnattributedTraces: "UnattributedTracesDto",
     CandidateAttribute: "CandidateAttributeDto",

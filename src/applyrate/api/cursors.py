@@ -15,6 +15,7 @@ import msgspec
 from applyrate.errors import InvalidInput
 from applyrate.intake.rejections import RejectedPosition
 from applyrate.usage import (
+    AuditPosition,
     ConversationPosition,
     ResourcePosition,
     UnusedPosition,
@@ -23,7 +24,12 @@ from applyrate.usage import (
 )
 
 Position = TypeVar(
-    "Position", ResourcePosition, ConversationPosition, UnusedPosition, RejectedPosition
+    "Position",
+    ResourcePosition,
+    ConversationPosition,
+    UnusedPosition,
+    AuditPosition,
+    RejectedPosition,
 )
 
 _LONGEST_CURSOR: Final = 4096
@@ -46,6 +52,7 @@ class Question:
         position: ResourcePosition
         | ConversationPosition
         | UnusedPosition
+        | AuditPosition
         | RejectedPosition
         | None,
     ) -> str | None:

@@ -15,7 +15,7 @@ from applyrate.api.parameters import EXPORT_FORMAT, FROM, TO
 from applyrate.api.reading import in_thread, read_choice, read_window
 from applyrate.api.request import Request
 from applyrate.export_formats import Encoder, ExportFormat, new_encoder
-from applyrate.usage import UsageRow
+from applyrate.usage import AuditAction, UsageRow
 
 ROWS_IN_PIECE: Final = 2_000
 """So many rows are read, written and sent at a time."""
@@ -67,7 +67,14 @@ async def export_usages(request: Request) -> Stream:
     window = read_window(query)
     form = _format(request, query.get("format"))
     encoder = new_encoder(form)
-    usages = request.services.store.usages(request.caller.org, window)
+    services, caller = request.services, request.caller
+    told = f"{form}, from {query.get('from', 'the first')} to {query.get('to', 'the last')}"
+    await services.commits.write(
+        lambda: services.store.note_act(
+            caller.org, caller.actor, AuditAction.USAGES_EXPORT, detail=told
+        )
+    )
+    usages = services.store.usages(caller.org, window)
     # The first one before the answer begins: what goes wrong at once is an error like any other.
     first = await in_thread(request, lambda: _next_piece(usages, encoder))
 

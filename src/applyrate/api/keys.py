@@ -74,7 +74,9 @@ async def create_key(request: Request) -> IssuedKey:
         expires_at=_expiry(wanted.expires_at, now),
     )
     services = request.services
-    await services.commits.write(lambda: services.store.add_key(kept, digest(key)))
+    await services.commits.write(
+        lambda: services.store.add_key(kept, digest(key), request.caller.actor)
+    )
     return IssuedKey(key=key, **msgspec.structs.asdict(kept))
 
 
@@ -129,9 +131,9 @@ async def list_keys(request: Request) -> KeyList:
 async def revoke_key(request: Request) -> ApiKey:
     """Revoke a key of the caller's organization."""
     key_id = request.path_text("key_id")
-    services, org = request.services, request.caller.org
+    services, org, actor = request.services, request.caller.org, request.caller.actor
     now = datetime.now(UTC)
-    key = await services.commits.write(lambda: services.store.revoke_key(org, key_id, now))
+    key = await services.commits.write(lambda: services.store.revoke_key(org, key_id, now, actor))
     if key is None:
         raise NotFound(f"key_id: {key_id!r} is no key of this organization")
     return key

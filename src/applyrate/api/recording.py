@@ -29,7 +29,7 @@ from applyrate.intake.replies import (
     split_replies,
 )
 from applyrate.observability.metrics import Metrics
-from applyrate.usage import ConversationFacts, Reply
+from applyrate.usage import ERASED, ConversationFacts, Reply
 
 MAX_BATCH_REPLIES: Final = 1000
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -161,7 +161,11 @@ async def set_conversation(request: Request) -> None:
     session_id = request.path_text("session_id")
     facts = decode_facts(await read_json(request))
     services, org = request.services, request.caller.org
-    await services.commits.write(lambda: services.store.set_conversations(org, {session_id: facts}))
+    erased = await services.commits.write(
+        lambda: services.store.set_conversations(org, {session_id: facts})
+    )
+    if erased:
+        raise InvalidInput(f"session_id: {session_id!r} {ERASED}")
 
 
 class _Tally:

@@ -20,6 +20,7 @@ from applyrate.api.operations import Operation
 from applyrate.api.readiness import Readiness
 from applyrate.errors import InvalidInput
 from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.housekeeping import Housekeeping
 from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
 from applyrate.observability.metrics import Metrics
@@ -40,6 +41,7 @@ class Services(Struct, frozen=True):
     store: Store
     commits: GroupCommit
     traces: Traces
+    housekeeping: Housekeeping
     journal: Journal
     readers: ThreadPoolExecutor
     cursor_secret: bytes

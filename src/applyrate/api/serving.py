@@ -44,7 +44,7 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
     ``announce`` is told the address once requests are answered there. What was accepted is finished
     before this returns. Raises AddressUnavailable.
     """
-    store = open_store(settings.data_path)
+    store = open_store(settings.data_path, settings.keeping)
     try:
         asyncio.run(_serve(settings, store, announce or (lambda _: None)))
     finally:

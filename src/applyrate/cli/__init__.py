@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from applyrate.cli import keys
+from applyrate.cli.audit import audit
 from applyrate.cli.backups import backup, restore
 from applyrate.cli.checking import check
 from applyrate.cli.demo import demo
+from applyrate.cli.erasing import erase
 from applyrate.cli.importing import import_file
 from applyrate.cli.questions import list_conversations, list_resources, summary
 from applyrate.cli.rejected import rejected
+from applyrate.cli.retention import retention
 from applyrate.cli.serving import serve
 from applyrate.cli.unattributed import attribute, unattributed
 
@@ -63,6 +66,9 @@ app.command("import", rich_help_panel=_DATA)(import_file)
 app.command("unattributed", rich_help_panel=_DATA)(unattributed)
 app.command("attribute", rich_help_panel=_DATA)(attribute)
 app.command("rejected", rich_help_panel=_DATA)(rejected)
+app.command("erase", rich_help_panel=_DATA)(erase)
+app.command("retention", rich_help_panel=_DATA)(retention)
+app.command("audit", rich_help_panel=_DATA)(audit)
 app.command("check", rich_help_panel=_DATA)(check)
 app.command("backup", rich_help_panel=_DATA)(backup)
 app.command("restore", rich_help_panel=_DATA)(restore)

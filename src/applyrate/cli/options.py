@@ -83,7 +83,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The resource's id.")]
 @contextmanager
 def opened(data: Path) -> Iterator[Store]:
     """The store in a data folder, made where it is not there yet."""
-    store = open_store(data)
+    store = open_store(data, load_settings().keeping)
     try:
         yield store
     finally:

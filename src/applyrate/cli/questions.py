@@ -29,6 +29,7 @@ from applyrate.cli.options import (
 )
 from applyrate.cli.terminal import print_json, show_window, stdout
 from applyrate.usage import (
+    AuditPosition,
     ConversationPosition,
     Page,
     ResourcePosition,
@@ -38,7 +39,7 @@ from applyrate.usage import (
 )
 
 Item = TypeVar("Item")
-Position = TypeVar("Position", ResourcePosition, ConversationPosition)
+Position = TypeVar("Position", ResourcePosition, ConversationPosition, AuditPosition)
 
 
 @reporting_failure
@@ -90,7 +91,7 @@ def list_resources(
         question = Question(store.cursor_secret(), org, "resources", resource_type, window=window)
         after = question.position(cursor, ResourcePosition)
         ask = partial(store.resources, org, resource_type, window)
-        items, cursor = _ask(ask, question, after, limit=limit, show_all=show_all)
+        items, cursor = read_pages(ask, question, after, limit=limit, show_all=show_all)
         answer = ResourceUsageList(items, cursor, resource_type in store.applied_signal(org))
     if as_json:
         print_json(answer)
@@ -103,7 +104,7 @@ def list_resources(
 
     console = stdout()
     console.print(resources_table(resource_type, answer, datetime.now(UTC), console.width))
-    _print_more(cursor)
+    print_more(cursor)
     if not answer.applied_signal:
         _print_no_signal(resource_type)
 
@@ -132,7 +133,7 @@ def list_conversations(
         question = Question(store.cursor_secret(), org, *subject, window=window)
         after = question.position(cursor, ConversationPosition)
         ask = partial(store.conversations, org, resource_type, resource_id, window, kind=usage)
-        items, cursor = _ask(ask, question, after, limit=limit, show_all=show_all)
+        items, cursor = read_pages(ask, question, after, limit=limit, show_all=show_all)
     if as_json:
         print_json(ConversationUsageList(items, cursor))
         return
@@ -144,10 +145,10 @@ def list_conversations(
 
     console = stdout()
     console.print(conversations_table(items, datetime.now(UTC), console.width))
-    _print_more(cursor)
+    print_more(cursor)
 
 
-def _ask(
+def read_pages(
     ask: Callable[..., Page[Item, Position]],
     question: Question,
     after: Position | None,
@@ -171,7 +172,8 @@ def _print_title(words: str, resource_id: str, org: str, window: Window) -> None
     stdout().print(Text.assemble(words, (resource_id, "bold cyan"), (asked, "dim")))
 
 
-def _print_more(cursor: str | None) -> None:
+def print_more(cursor: str | None) -> None:
+    """Say how to go on, where there is more."""
     if cursor is not None:
         stdout().print(f"[dim]There are more: --all, or --cursor {cursor}[/]", soft_wrap=True)
 

@@ -19,7 +19,7 @@ from applyrate.answers import (
 )
 from applyrate.cli.terminal import NOTHING, show_age, show_count, show_share, show_time
 from applyrate.keys import ApiKey
-from applyrate.usage import ConversationUsage, ResourceType, ResourceUsage, UsageSummary
+from applyrate.usage import AuditEntry, ConversationUsage, ResourceType, ResourceUsage, UsageSummary
 
 _WIDE: Final = 110
 """From this many columns on there is room for what is only good to know."""
@@ -142,6 +142,22 @@ def keys_table(keys: Sequence[ApiKey], now: datetime) -> Table:
             _state(key, now),
             style=None if key.valid_at(now) else "dim",
         )
+    return table
+
+
+def audit_table(entries: Sequence[AuditEntry]) -> Table:
+    """One row an act, the newest first."""
+    table = _table()
+    table.add_column("when", no_wrap=True)
+    table.add_column("who", overflow="fold")
+    table.add_column("what\nand to what", overflow="fold", ratio=1)
+    for entry in entries:
+        told = [Text(entry.action)]
+        if entry.target is not None:
+            told.append(Text(entry.target, style="cyan"))
+        if entry.detail is not None:
+            told.append(Text(entry.detail, style="dim"))
+        table.add_row(show_time(entry.at), Text(entry.actor), Group(*told))
     return table
 
 

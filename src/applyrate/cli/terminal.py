@@ -75,7 +75,7 @@ def show_window(window: Window) -> str:
 
 def show_count(count: int, noun: str) -> str:
     """A number and what it counts, in the plural unless it is one."""
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and noun != "day" else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
 
 

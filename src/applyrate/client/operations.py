@@ -73,6 +73,15 @@ def set_conversation(
     )
 
 
+def erase_conversation(session_id: str) -> Call[None]:
+    """Erase a conversation with all of its replies, whether or not any is known; for good."""
+    return Call(
+        method="DELETE",
+        path=f"/conversations/{segment('session_id', session_id)}",
+        read=nothing,
+    )
+
+
 def create_key(
     name: str, *, scopes: Sequence[str] | None = None, expires_at: datetime | None = None
 ) -> Call[IssuedKey]:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from applyrate.answers import (
+    AuditList,
     ConversationUsageList,
     RejectedInput,
     RejectedList,
@@ -19,6 +20,7 @@ from applyrate.client.calls import Call, Lines, Rows, Stream
 from applyrate.client.events import UsageEvent
 from applyrate.client.wire import Bound, nothing, query, reading, resource_path, segment
 from applyrate.usage import (
+    AuditEntry,
     Conversation,
     ConversationUsage,
     ResourceType,
@@ -254,6 +256,21 @@ def rejected_page(*, limit: int | None = None, cursor: str | None = None) -> Cal
         path="/intake/rejected",
         query=query(limit=limit, cursor=cursor),
         read=reading(RejectedList),
+    )
+
+
+def audit(*, page_size: int = LONGEST_PAGE) -> Rows[AuditEntry]:
+    """Who did what in the organization, newest first."""
+    return Rows(lambda cursor: audit_page(limit=page_size, cursor=cursor))
+
+
+def audit_page(*, limit: int | None = None, cursor: str | None = None) -> Call[AuditList]:
+    """One page of that: at most ``limit`` rows (1 to 250, else 50), from the ``next`` of another"""
+    return Call(
+        method="GET",
+        path="/audit",
+        query=query(limit=limit, cursor=cursor),
+        read=reading(AuditList),
     )
 
 

@@ -38,7 +38,7 @@ async def admit_reader(request: Request) -> Response[Any] | None:
     if key is not None:
         services.key_uses.note(key.key_id, now)
         scopes = None if key.scopes is None else frozenset(key.scopes)
-        request.scope["user"] = Caller(key.org, key.key_id, scopes)
+        request.scope["user"] = Caller(key.org, key.key_id, scopes, f"session:{key.key_id}")
     if request.route_handler.opt.get(OPEN):
         return None
     if key is None or token is None:

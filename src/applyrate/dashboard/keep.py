@@ -42,7 +42,9 @@ async def keep_resource(request: Request) -> Redirect:
         raise InvalidInput(f"keep: {keep!r} is not yes or no")
     entry = CatalogueEntry(type=view.resource_type, id=resource_id, keep=_ANSWERS[keep])
     services, org = request.services, request.caller.org
-    await services.commits.write(partial(services.store.set_catalogue, org, [entry]))
+    await services.commits.write(
+        partial(services.store.set_catalogue, org, [entry], request.caller.actor)
+    )
     return Redirect(_checked(form.text("back", longest=8_192)), status_code=HTTP_303_SEE_OTHER)
 
 

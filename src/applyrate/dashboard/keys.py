@@ -23,12 +23,12 @@ LONGEST_NAME: Final = 200
 SCOPES_TOLD: Final = {
     "usage:write": "record replies and traces",
     "chat-sessions:read": "see conversations; needed for any count",
-    "chat-sessions:write": "set what is known of a conversation",
+    "chat-sessions:write": "set what is known of a conversation, or erase it",
     "training:read": "count instructions and knowledge",
     "training:write": "catalogue instructions and knowledge",
     "actions:read": "count actions",
     "actions:write": "catalogue actions",
-    "org:read": "list the keys",
+    "org:read": "list the keys and the audit log",
     "org:write": "make and revoke keys",
     "metrics:read": "read the metrics of the whole service",
 }
@@ -62,7 +62,9 @@ async def create_key(request: Request) -> Response[Any]:
         request.caller.org, name, scopes=scopes, created_at=now, expires_at=expires_at
     )
     services = request.services
-    await services.commits.write(partial(services.store.add_key, kept, digest(key)))
+    await services.commits.write(
+        partial(services.store.add_key, kept, digest(key), request.caller.actor)
+    )
     return await _page(request, issued=key, issued_name=name)
 
 
@@ -76,7 +78,8 @@ async def revoke_key(request: Request) -> Response[Any]:
     key_id = request.path_text("key_id")
     services, org = request.services, request.caller.org
     now = datetime.now(UTC)
-    key = await services.commits.write(partial(services.store.revoke_key, org, key_id, now))
+    revoke = partial(services.store.revoke_key, org, key_id, now, request.caller.actor)
+    key = await services.commits.write(revoke)
     if key is None:
         raise NotFound(f"key_id: {key_id!r} is no key of this organization")
     return Redirect(PATH, status_code=SEE_OTHER)

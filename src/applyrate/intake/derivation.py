@@ -30,7 +30,8 @@ class Derivation(Struct):
     """What is to become of a trace once its ``replies`` are recorded.
 
     ``pins`` say which of its spans they are, ``names`` are texts of instructions by id.
-    ``handed_off`` has the times of handoffs by conversation.
+    ``handed_off`` has the times of handoffs by conversation. ``is_gone``: the store has removed
+    what it tells of.
     """
 
     trace: KeptTrace
@@ -40,6 +41,7 @@ class Derivation(Struct):
     pins: dict[str, str] = {}
     names: dict[str, str] = {}
     handed_off: dict[str, datetime] = {}
+    is_gone: bool = False
 
     def fail(self, problem: str) -> None:
         """Set the trace aside with what is wrong."""
@@ -48,7 +50,8 @@ class Derivation(Struct):
 
     def settlement(self) -> Settlement:
         """What the inbox is to note."""
-        return Settlement(self.trace, self.state, {**self.trace.pins, **self.pins}, self.finding)
+        pins = {**self.trace.pins, **self.pins}
+        return Settlement(self.trace, self.state, pins, self.finding, self.is_gone)
 
 
 def derive(

@@ -17,12 +17,21 @@ from msgspec import Struct
 from applyrate.answers import InboxDepth, RejectedInput, RejectionReason, UnattributedList
 from applyrate.intake.arrivals import add_arrivals, forget_arrivals, measure_depth
 from applyrate.intake.assembly import Pins, is_top
+from applyrate.intake.erased_traces import (
+    erase_outputs,
+    still_kept,
+    trace_ids,
+    traces_about,
+    unchanged_since,
+)
 from applyrate.intake.findings import Finding, list_findings, note_finding
 from applyrate.intake.inbox_checking import check_inbox
 from applyrate.intake.journal import Notes
 from applyrate.intake.rejections import (
     RejectedPosition,
     add_rejections,
+    erase_rejections,
+    expire_rejections,
     forget_rejections,
     list_reasons,
     list_rejections,
@@ -69,12 +78,16 @@ class KeptTrace(Struct, frozen=True, kw_only=True):
 
 
 class Settlement(Struct, frozen=True):
-    """What became of a trace; ``finding`` tells a person why it is unattributed or failed."""
+    """What became of a trace; ``finding`` tells a person why it is unattributed or failed.
+
+    ``is_gone``: the store has removed what it tells of, and it goes, too.
+    """
 
     trace: KeptTrace
     state: State
     pins: Pins
     finding: Finding | None = None
+    is_gone: bool = False
 
 
 class InboxLoad(Struct, frozen=True):
@@ -220,6 +233,49 @@ class Inbox:
         """The bytes of the ``database`` and of its write-ahead log, ``wal``."""
         return self._database.file_sizes()
 
+    def erase(self, org: str, session_id: str, reply_ids: Sequence[str]) -> int:
+        """Drop the traces that tell of a conversation, and those of its replies; how many.
+
+        What was rejected of it goes, too.
+        """
+        with self._database.reading() as db:
+            traces = traces_about(db, org, session_id, reply_ids)
+        with self._database.writing() as db:
+            drop(db, still_kept(db, traces))
+            erase_rejections(db, org, session_id, trace_ids(reply_ids))
+        return len(traces)
+
+    def expire(self, org: str, before: int) -> int:
+        """Drop an organization's traces without a new span since a moment; how many.
+
+        What was rejected before goes, too. The moment is in microseconds since 1970.
+        """
+        with self._database.writing() as db:
+            expire_rejections(db, org, before)
+        dropped = 0
+        while True:
+            with self._database.reading() as db:
+                traces = unchanged_since(db, org, before)
+            if not traces:
+                return dropped
+            with self._database.writing() as db:
+                drop(db, still_kept(db, traces))
+            dropped += len(traces)
+
+    def erase_messages(self, org: str) -> int:
+        """Erase what the agent said out of the organization's spans; out of how many."""
+        erased = last = 0
+        while True:
+            with self._database.writing() as db:
+                last, count = erase_outputs(db, org, last)
+            erased += count
+            if not last:
+                return erased
+
+    def scrub(self) -> bool:
+        """Make the file show nothing of what was dropped; False where it must be tried again."""
+        return self._database.scrub()
+
     def close(self) -> None:
         """Release the file."""
         self._database.close()
@@ -297,6 +353,9 @@ def _read_traces(db: sqlite3.Connection, rows: Iterable[_Row], max_spans: int) -
 
 def _settle(db: sqlite3.Connection, settlement: Settlement) -> None:
     trace, state, finding = settlement.trace, settlement.state, settlement.finding
+    if settlement.is_gone:
+        drop(db, still_kept(db, [trace.key]))
+        return
     if state is State.UNATTRIBUTED and len(_mapped(db).get(trace.org, [])) > len(trace.mapped):
         state, finding = State.READY, None  # one was mapped meanwhile: look there, too
     pins = _ENCODE(settlement.pins) if settlement.pins else None

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from applyrate.answers import RejectedInput, Source
-from applyrate.errors import ApplyrateError
+from applyrate.errors import ApplyrateError, Unavailable
 from applyrate.intake.arrivals import OTHER_SERVICES, Sender, SenderCount, hour_of
 from applyrate.intake.rejections import (
     MAX_KEPT,
@@ -138,5 +138,5 @@ class Journal:
     async def _in_thread_or_log(self, work: Callable[[], None]) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, Unavailable) as error:
             tell(Event.JOURNAL_NOT_WRITTEN, problem=str(error))

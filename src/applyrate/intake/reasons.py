@@ -13,10 +13,10 @@ def reason_of(message: str) -> str:
     ``applied.action[2]: 5 is not a string`` becomes ``applied.action[]: is not a string``, so that
     the same fault has one name however often it is made.
     """
-    text = re.sub(r"\[\d+\]", "[]", message[:_LONGEST_READ])
+    text = _QUOTED.sub("…", re.sub(r"\[\d+\]", "[]", message[:_LONGEST_READ]))
     if not text.endswith(_NO_SUCH_FIELD):
         text = _VALUE.sub(r"\1\2", text)
-    text = _PLACE.sub("", _QUOTED.sub("…", text))
+    text = _PLACE.sub("", text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from applyrate.answers import RejectedDay, RejectedInput, RejectionReason, Source
 from applyrate.intake.reasons import reason_of
-from applyrate.usage import Page
+from applyrate.usage import ERASED, Page
 
 MAX_KEPT: Final = 100
 """So many are kept one by one of an organization; the reasons count the others."""
@@ -35,7 +35,12 @@ def describe_rejection(
     reply_id: str | None = None,
     trace_id: str | None = None,
 ) -> RejectedInput:
-    """What is kept of something that is rejected now. Of a message's own text nothing is."""
+    """What is kept of something that is rejected now.
+
+    Of a message's own text nothing is, nor whatever names what was erased.
+    """
+    if message.endswith(ERASED):
+        message, reply_id = f"session_id: {ERASED}", None
     reason = reason or reason_of(message)
     kept = reason if message.startswith(_MESSAGE_TEXT) else message
     return RejectedInput(
@@ -92,6 +97,29 @@ def forget_rejections(db: sqlite3.Connection, now: datetime) -> None:
     first = _first_day(now)
     db.execute("DELETE FROM rejected_day WHERE day < ?", ((first - _EPOCH).days,))
     db.execute("DELETE FROM rejected WHERE rejected_at < ?", (_micros(first),))
+
+
+def erase_rejections(
+    db: sqlite3.Connection, org: str, session_id: str, reply_ids: Iterable[str]
+) -> None:
+    """Drop what was rejected of a conversation: it names the conversation, or one of its replies.
+
+    The ids of traces count as those of replies.
+    """
+    gone = set(reply_ids)
+    # As the messages show it, which may be another text than the id itself.
+    shown = (session_id, repr(session_id)[1:-1])
+    going = [
+        (key,)
+        for key, message, *names in db.execute(_NAMES, (org,)).fetchall()
+        if not gone.isdisjoint(names) or any(text in message for text in shown)
+    ]
+    db.executemany("DELETE FROM rejected WHERE id = ?", going)
+
+
+def expire_rejections(db: sqlite3.Connection, org: str, before: int) -> None:
+    """Drop what an organization had rejected before a moment in microseconds; its counts stay."""
+    db.execute("DELETE FROM rejected WHERE org = ? AND rejected_at < ?", (org, before))
 
 
 def list_rejections(
@@ -179,6 +207,7 @@ _NEWEST = """
 SELECT id, rejected_at, source, reason, message, place, line, reply_id, trace_id FROM rejected
 WHERE org = ? AND id < ? AND rejected_at >= ? ORDER BY id DESC LIMIT ?
 """
+_NAMES = "SELECT id, message, reply_id, trace_id FROM rejected WHERE org = ?"
 _DAYS = """
 SELECT source, reason, day, rejected_count, last_at FROM rejected_day
 WHERE org = ? AND day >= ? ORDER BY source, reason, day

@@ -16,6 +16,7 @@ from applyrate.errors import Unavailable
 from applyrate.intake.bounds import Bounds
 from applyrate.intake.conventions import Rules
 from applyrate.intake.derivation import REPORTED, Derivation, derive
+from applyrate.intake.erased_traces import silence
 from applyrate.intake.findings import CONVERSATION
 from applyrate.intake.future_spans import refuse_future
 from applyrate.intake.group_commit import GroupCommit
@@ -29,7 +30,7 @@ from applyrate.observability.logs import tell
 from applyrate.observability.observer import Observer
 from applyrate.settings import Settings
 from applyrate.store import Store
-from applyrate.usage import Recording, ResourceType
+from applyrate.usage import COMMAND_LINE, AuditAction, Recording, ResourceType
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -102,6 +103,8 @@ class Traces:
 
         Raises Unavailable where there is no room for them; none of them is taken then.
         """
+        if not self._settings.store_messages:
+            spans = [silence(span) for span in spans]
         await self._arrivals.share(SpanBatch(org, spans))
         self._arrived.set()
 
@@ -143,6 +146,8 @@ class Traces:
 
         Its unattributed traces that have the attribute are recorded before this returns.
         """
+        note = partial(self._store.note_act, org, COMMAND_LINE, AuditAction.ATTRIBUTE_MAP)
+        await self._in_thread(partial(note, target=attribute))
         await self._in_thread(partial(self.inbox.map_attribute, org, attribute))
         reply_count, conversations = 0, set[str]()
         async for traces in self._unattributed(org):
@@ -161,6 +166,10 @@ class Traces:
     async def probe(self) -> None:
         """Write to the inbox as spans are written. Raises Unavailable where that fails."""
         await self._arrivals.write(self.inbox.probe)
+
+    async def remove(self, change: Callable[[Inbox], T]) -> T:
+        """Take something out of the inbox, while nothing else is written to it from here."""
+        return await self._in_thread(lambda: change(self.inbox))
 
     async def close(self) -> None:
         """Finish what was accepted, take nothing more; what is to be derived stays on disk."""
@@ -208,11 +217,12 @@ class Traces:
                 tell(Event.TRACE_NOT_RECORDED, error, org=org)
                 derivations[0].fail(f"its replies cannot be recorded: {error!r}")
             return
-        refusals = {refusal.reply_id: refusal.message for refusal in receipt.refused}
+        refusals = {refusal.reply_id: refusal for refusal in receipt.refused}
         for derivation in derivations:
             for reply in derivation.replies:
-                if reply.reply_id in refusals:
-                    derivation.fail(refusals[reply.reply_id])
+                if refusal := refusals.get(reply.reply_id):
+                    derivation.is_gone = derivation.is_gone or refusal.is_gone
+                    derivation.fail(refusal.message)
 
     def _tidy(self) -> None:
         """Forget what is done with, and see what another process has mapped."""

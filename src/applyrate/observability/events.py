@@ -36,6 +36,9 @@ class Event(Enum):
     TRACE_NOT_RECORDED = (logging.ERROR, "a trace's replies cannot be recorded; it is set aside")
     SPAN_PROCESSES_LOST = (logging.WARNING, "the processes that decode spans ended; threads do it")
 
+    REPLIES_EXPIRED = (logging.INFO, "replies that were older than is kept are removed")
+    REMOVAL_FAILING = (logging.ERROR, "what is to be removed cannot be removed now; it is retried")
+
     KEY_USES_NOT_WRITTEN = (logging.ERROR, "the times of the keys' last use cannot be written")
     JWKS_UNREADABLE = (logging.WARNING, "the keys that tokens are signed with cannot be read")
     JWKS_KEY_LEFT_OUT = (logging.WARNING, "a key of the JWKS cannot be used")

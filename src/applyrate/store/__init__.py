@@ -7,6 +7,10 @@ from typing import Protocol
 
 from applyrate.keys import ApiKey
 from applyrate.usage import (
+    COMMAND_LINE,
+    AuditAction,
+    AuditEntry,
+    AuditPosition,
     CataloguedResource,
     CatalogueEntry,
     Changes,
@@ -14,6 +18,8 @@ from applyrate.usage import (
     ConversationFacts,
     ConversationPosition,
     ConversationUsage,
+    Erasure,
+    Keeping,
     Outcomes,
     Page,
     RankedResources,
@@ -25,6 +31,7 @@ from applyrate.usage import (
     ResourceType,
     ResourceUsage,
     TypeTotals,
+    UnfinishedErasure,
     UnusedPosition,
     UnusedReason,
     UnusedResource,
@@ -48,11 +55,91 @@ class Store(Protocol):
         """Record replies of any organizations in one transaction; a receipt for each recording."""
         ...
 
-    def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> None:
+    def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> list[str]:
         """Set what is known of conversations, by ``session_id``, in one transaction.
 
-        Whether or not a reply of them is recorded yet.
+        Whether or not a reply of them is recorded yet. Nothing is set of those that were erased,
+        which are returned.
         """
+        ...
+
+    def erase(self, org: str, session_ids: Sequence[str], actor: str = COMMAND_LINE) -> Erasure:
+        """Erase conversations with all of their replies, in one transaction, and note who did.
+
+        No answer tells of them any more, nor does a copy made from then on, and what is recorded
+        or set of them later is refused, also where nothing was known of them. What a resource has
+        no usage left of goes with them: its name, and the resource unless it is catalogued. Until
+        ``finish_erasures``, ``unfinished_erasures`` names what was erased.
+        """
+        ...
+
+    def unfinished_erasures(self) -> list[UnfinishedErasure]:
+        """The conversations that were erased here, and perhaps not yet outside of the store."""
+        ...
+
+    def finish_erasures(self, erasure_ids: Sequence[int]) -> None:
+        """Forget what was erased: nothing of it is anywhere else any more. A scrub is needed."""
+        ...
+
+    def erase_messages(self, org: str, limit: int) -> int:
+        """Erase the texts of messages of up to ``limit`` conversations; of how many it had any."""
+        ...
+
+    def needs_scrub(self) -> bool:
+        """Whether something was removed since the files were scrubbed last."""
+        ...
+
+    def scrub(self) -> bool:
+        """Make the files show nothing of what was erased; False where that must be tried again."""
+        ...
+
+    def retention_days(self, org: str) -> int | None:
+        """For how many days the organization keeps its replies, 0 for ever.
+
+        None where it set none, and those of the settings count.
+        """
+        ...
+
+    def set_retention(self, org: str, days: int | None, actor: str = COMMAND_LINE) -> None:
+        """Set that, None for the settings', and note who did. Nothing is removed by this."""
+        ...
+
+    def oldest_kept(self, org: str) -> datetime | None:
+        """The moment before which nothing is to be kept now, the start of a UTC day; None: none.
+
+        A reply from before, that is not recorded, is refused.
+        """
+        ...
+
+    def has_expired(self, org: str, before: datetime) -> bool:
+        """Whether there is anything from before that moment."""
+        ...
+
+    def expire(self, org: str, before: datetime, limit: int) -> int:
+        """Remove what is from before a moment, in one transaction; how much, 0 once there is none.
+
+        Up to ``limit`` replies, the oldest first; a conversation goes with its last one. Then
+        conversations that had none since they became known, before that moment. No answer tells of
+        them any more, and no tombstone is set.
+        """
+        ...
+
+    def note_act(
+        self,
+        org: str,
+        actor: str,
+        action: AuditAction,
+        *,
+        target: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Note in the audit log what was done outside of the store, or is about to be."""
+        ...
+
+    def audit(
+        self, org: str, *, limit: int, after: AuditPosition | None = None
+    ) -> Page[AuditEntry, AuditPosition]:
+        """The organization's audit log, newest first."""
         ...
 
     def summary(
@@ -214,16 +301,21 @@ class Store(Protocol):
         ...
 
     def changes(self, org: str, after: int | None = None) -> Changes:
-        """The present version of the usages, and the resources that gained any since one.
+        """The present version of the usages, and the resources that gained or lost any since one.
 
         They come by type and id. Without a version there are none; after one that is newer than the
-        present, all. A version is that of all processes and outlives them; a handoff or another
-        fact of a conversation alone makes none.
+        present, all that ever had one. A version is that of all processes and outlives them; a
+        handoff or another fact of a conversation alone makes none.
         """
         ...
 
-    def set_catalogue(self, org: str, entries: Sequence[CatalogueEntry]) -> None:
-        """Set what is known of resources, in one transaction; nobody needs to have used them."""
+    def set_catalogue(
+        self, org: str, entries: Sequence[CatalogueEntry], actor: str = COMMAND_LINE
+    ) -> None:
+        """Set what is known of resources, in one transaction; nobody needs to have used them.
+
+        The audit log tells who began or ended to keep one on purpose.
+        """
         ...
 
     def catalogue(
@@ -240,8 +332,8 @@ class Store(Protocol):
         """The names of all organizations, sorted."""
         ...
 
-    def add_key(self, key: ApiKey, digest: bytes) -> None:
-        """Store what is known of a new key under the SHA-256 of it."""
+    def add_key(self, key: ApiKey, digest: bytes, actor: str = COMMAND_LINE) -> None:
+        """Store what is known of a new key under the SHA-256 of it, and note who made it."""
         ...
 
     def find_key(self, digest: bytes) -> ApiKey | None:
@@ -252,8 +344,13 @@ class Store(Protocol):
         """The organization's keys, oldest first, revoked ones too."""
         ...
 
-    def revoke_key(self, org: str, key_id: str, revoked_at: datetime) -> ApiKey | None:
-        """Revoke a key for good, the first time it is asked; None where the org has no such key."""
+    def revoke_key(
+        self, org: str, key_id: str, revoked_at: datetime, actor: str = COMMAND_LINE
+    ) -> ApiKey | None:
+        """Revoke a key for good, the first time it is asked, and note who did.
+
+        None where the organization has no such key.
+        """
         ...
 
     def mark_keys_used(self, last_used_at: Mapping[str, datetime]) -> None:
@@ -301,11 +398,11 @@ FILE = "applyrate.db"
 """The name of the store's file in a data folder."""
 
 
-def open_store(data: Path) -> Store:
+def open_store(data: Path, keeping: Keeping = Keeping()) -> Store:  # noqa: B008 (it is frozen)
     """The embedded store in a data folder, made where it is not there yet."""
     from applyrate.store.sqlite import SQLiteStore
 
-    return SQLiteStore(data / FILE)
+    return SQLiteStore(data / FILE, keeping=keeping)
 
 
 def store_exists(data: Path) -> bool:

@@ -6,16 +6,23 @@
 ``conversation_usage``, ``export`` and ``changes`` are a question each; ``ranking``, ``unused``,
 ``totals`` and ``type_timelines`` are about all resources of a type, which ``type_counting`` counts
 at once from ``columns``; ``catalogue`` has what is said of resources, ``replies`` and ``signals``
-tell what else was recorded; ``checking`` verifies all of it.
+tell what else was recorded; ``erasing`` and ``retention`` remove, by way of ``removing``; ``audit``
+says who did what; ``checking`` verifies all of it.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from applyrate.keys import ApiKey
 from applyrate.store.sqlite import keys as key_rows
+from applyrate.store.sqlite import retention
 from applyrate.store.sqlite import sessions as session_rows
+from applyrate.store.sqlite.audit import list_acts, note_act
 from applyrate.store.sqlite.browsing import list_conversations
 from applyrate.store.sqlite.catalogue import find_catalogued, set_catalogue
 from applyrate.store.sqlite.changes import read_changes
@@ -23,17 +30,26 @@ from applyrate.store.sqlite.checking import check
 from applyrate.store.sqlite.columns import Columns
 from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.conversation_usage import read_conversation
-from applyrate.store.sqlite.conversations import set_conversations
+from applyrate.store.sqlite.conversations import set_conversations, without_message
 from applyrate.store.sqlite.counting import count_resource
 from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
+from applyrate.store.sqlite.erasing import (
+    erase_conversations,
+    erase_messages,
+    finish_erasures,
+    forget_scrub_requests,
+    scrub_requests,
+    unfinished_erasures,
+)
 from applyrate.store.sqlite.export import export_usages
 from applyrate.store.sqlite.listing import list_resources
 from applyrate.store.sqlite.outcomes import count_outcomes
 from applyrate.store.sqlite.ranking import rank_resources
 from applyrate.store.sqlite.recording import record
 from applyrate.store.sqlite.replies import find_replies
+from applyrate.store.sqlite.rows import from_micros, to_micros
 from applyrate.store.sqlite.signals import applied_signal
 from applyrate.store.sqlite.timelines import count_spans
 from applyrate.store.sqlite.totals import count_type
@@ -42,6 +58,10 @@ from applyrate.store.sqlite.unused import list_unused, tabulate_unused
 from applyrate.store.sqlite.usage_counts import count_usages
 from applyrate.store.sqlite.used_window import find_used_window
 from applyrate.usage import (
+    COMMAND_LINE,
+    AuditAction,
+    AuditEntry,
+    AuditPosition,
     CataloguedResource,
     CatalogueEntry,
     Changes,
@@ -49,6 +69,8 @@ from applyrate.usage import (
     ConversationFacts,
     ConversationPosition,
     ConversationUsage,
+    Erasure,
+    Keeping,
     Outcomes,
     Page,
     RankedResources,
@@ -60,6 +82,7 @@ from applyrate.usage import (
     ResourceType,
     ResourceUsage,
     TypeTotals,
+    UnfinishedErasure,
     UnusedPosition,
     UnusedReason,
     UnusedResource,
@@ -75,7 +98,14 @@ from applyrate.usage import (
 class SQLiteStore:
     """The Store protocol on one file, which several processes may open at the same time."""
 
-    def __init__(self, path: Path, *, max_kept_bytes: int = 2 * MAX_KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_kept_bytes: int = 2 * MAX_KEPT_BYTES,
+        keeping: Keeping = Keeping(),  # noqa: B008 (it is frozen)
+    ) -> None:
+        self._keeping = keeping
         self._directory = Directory()
         self._days = Days(max_kept_bytes // 2)
         self._columns = Columns(max_kept_bytes // 4)
@@ -90,18 +120,86 @@ class SQLiteStore:
         )
 
     def record(self, recordings: Sequence[Recording]) -> list[Receipt]:
-        try:
-            with self._database.writing() as db:
-                self._days.advance(db)
-                return record(db, self._directory, self._days, recordings)
-        except BaseException:
-            self._directory = Directory()  # it may know ids that were undone
-            self._days.clear()
-            raise
+        with self._changing_usages() as db:
+            self._directory.forget_removed(db)
+            return record(db, self._directory, self._days, recordings, self._keeping)
 
-    def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> None:
+    def set_conversations(self, org: str, facts: Mapping[str, ConversationFacts]) -> list[str]:
+        if not self._keeping.messages:
+            facts = {session_id: without_message(known) for session_id, known in facts.items()}
         with self._database.writing() as db:
-            set_conversations(db, Directory().organization(db, org), facts)
+            return set_conversations(db, Directory().organization(db, org), facts)
+
+    def erase(self, org: str, session_ids: Sequence[str], actor: str = COMMAND_LINE) -> Erasure:
+        with self._changing_usages() as db:
+            return erase_conversations(db, self._days, org, session_ids, actor)
+
+    def unfinished_erasures(self) -> list[UnfinishedErasure]:
+        with self._database.reading() as db:
+            return unfinished_erasures(db)
+
+    def finish_erasures(self, erasure_ids: Sequence[int]) -> None:
+        with self._database.writing() as db:
+            finish_erasures(db, erasure_ids)
+
+    def erase_messages(self, org: str, limit: int) -> int:
+        with self._database.writing() as db:
+            return erase_messages(db, org, limit)
+
+    def needs_scrub(self) -> bool:
+        with self._database.reading() as db:
+            return bool(scrub_requests(db))
+
+    def scrub(self) -> bool:
+        with self._database.reading() as db:
+            requests = scrub_requests(db)
+        if not self._database.scrub():
+            return False
+        if requests:
+            with self._database.writing() as db:
+                forget_scrub_requests(db, requests)
+        return True
+
+    def retention_days(self, org: str) -> int | None:
+        with self._database.reading() as db:
+            return retention.retention_days(db, org)
+
+    def set_retention(self, org: str, days: int | None, actor: str = COMMAND_LINE) -> None:
+        told = "as the settings say" if days is None else str(days or "for ever")
+        with self._database.writing() as db:
+            retention.set_retention(db, org, days)
+            note_act(db, org, actor, AuditAction.RETENTION_SET, detail=told)
+
+    def oldest_kept(self, org: str) -> datetime | None:
+        with self._database.reading() as db:
+            at = retention.oldest_kept(db, org, self._keeping)
+        return None if at == retention.SINCE_EVER else from_micros(at)
+
+    def has_expired(self, org: str, before: datetime) -> bool:
+        with self._database.reading() as db:
+            return retention.has_expired(db, org, to_micros(before))
+
+    def expire(self, org: str, before: datetime, limit: int) -> int:
+        with self._changing_usages() as db:
+            return retention.expire(db, self._days, org, to_micros(before), limit)
+
+    def note_act(
+        self,
+        org: str,
+        actor: str,
+        action: AuditAction,
+        *,
+        target: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        with self._database.writing() as db:
+            note_act(db, org, actor, action, target=target, detail=detail)
+
+    def audit(
+        self, org: str, *, limit: int, after: AuditPosition | None = None
+    ) -> Page[AuditEntry, AuditPosition]:
+        with self._database.reading() as db:
+            return list_acts(db, org, limit, after)
 
     def summary(
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window
@@ -136,7 +234,7 @@ class SQLiteStore:
         after: ConversationPosition | None = None,
     ) -> Page[ConversationUsage, ConversationPosition]:
         with self._database.reading() as db:
-            return list_conversations(
+            page = list_conversations(
                 db,
                 self._days,
                 org,
@@ -148,6 +246,9 @@ class SQLiteStore:
                 after,
                 unapplied=unapplied,
             )
+        if self._keeping.messages:
+            return page
+        return Page([replace(row, last_message=None) for row in page.items], page.next)
 
     def used_window(
         self, org: str, resource_type: ResourceType, resource_id: str | None = None
@@ -250,9 +351,11 @@ class SQLiteStore:
                 offset=offset,
             )
 
-    def set_catalogue(self, org: str, entries: Sequence[CatalogueEntry]) -> None:
+    def set_catalogue(
+        self, org: str, entries: Sequence[CatalogueEntry], actor: str = COMMAND_LINE
+    ) -> None:
         with self._database.writing() as db:
-            set_catalogue(db, org, entries)
+            set_catalogue(db, org, entries, actor)
 
     def catalogue(
         self, org: str, resource_type: ResourceType, resource_ids: Sequence[str]
@@ -274,7 +377,10 @@ class SQLiteStore:
 
     def conversation(self, org: str, session_id: str) -> Conversation | None:
         with self._database.reading() as db:
-            return read_conversation(db, org, session_id)
+            known = read_conversation(db, org, session_id)
+        if known is None or self._keeping.messages:
+            return known
+        return replace(known, last_message=None)
 
     def usages(self, org: str, window: Window) -> Iterator[UsageRow]:
         return export_usages(self._database, org, window)
@@ -292,9 +398,9 @@ class SQLiteStore:
         with self._database.reading() as db:
             return [name for (name,) in db.execute(_ORGANIZATIONS)]
 
-    def add_key(self, key: ApiKey, digest: bytes) -> None:
+    def add_key(self, key: ApiKey, digest: bytes, actor: str = COMMAND_LINE) -> None:
         with self._database.writing() as db:
-            key_rows.add_key(db, key, digest)
+            key_rows.add_key(db, key, digest, actor)
 
     def find_key(self, digest: bytes) -> ApiKey | None:
         with self._database.reading() as db:
@@ -304,9 +410,11 @@ class SQLiteStore:
         with self._database.reading() as db:
             return key_rows.keys_of(db, org)
 
-    def revoke_key(self, org: str, key_id: str, revoked_at: datetime) -> ApiKey | None:
+    def revoke_key(
+        self, org: str, key_id: str, revoked_at: datetime, actor: str = COMMAND_LINE
+    ) -> ApiKey | None:
         with self._database.writing() as db:
-            return key_rows.revoke_key(db, org, key_id, revoked_at)
+            return key_rows.revoke_key(db, org, key_id, revoked_at, actor)
 
     def mark_keys_used(self, last_used_at: Mapping[str, datetime]) -> None:
         with self._database.writing() as db:
@@ -344,6 +452,18 @@ class SQLiteStore:
 
     def close(self) -> None:
         self._database.close()
+
+    @contextmanager
+    def _changing_usages(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction that gives the usages a new version."""
+        try:
+            with self._database.writing() as db:
+                self._days.advance(db)
+                yield db
+        except BaseException:
+            self._directory = Directory()  # it may know ids that were undone
+            self._days.clear()
+            raise
 
     def _forget(self) -> None:
         """Keep nothing in memory that was read from the file."""

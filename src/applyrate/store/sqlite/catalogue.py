@@ -8,13 +8,25 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
+from applyrate.store.sqlite.audit import note_act
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION, Directory
 from applyrate.store.sqlite.rows import from_micros, to_micros
-from applyrate.usage import CataloguedResource, CatalogueEntry, PublishedVersion, ResourceType
+from applyrate.usage import (
+    AuditAction,
+    CataloguedResource,
+    CatalogueEntry,
+    PublishedVersion,
+    ResourceType,
+)
 
 
-def set_catalogue(db: sqlite3.Connection, org: str, entries: Sequence[CatalogueEntry]) -> None:
-    """Set the named fields of resources; those that are new are made."""
+def set_catalogue(
+    db: sqlite3.Connection, org: str, entries: Sequence[CatalogueEntry], actor: str
+) -> None:
+    """Set the named fields of resources; those that are new are made.
+
+    Who began or ended to keep one on purpose is noted in the audit log.
+    """
     # A directory of its own: the writer's remembers resources that have a usage.
     directory = Directory()
     org_id = directory.organization(db, org)
@@ -22,6 +34,10 @@ def set_catalogue(db: sqlite3.Connection, org: str, entries: Sequence[CatalogueE
     versions = list[tuple[int, str, int]]()
     for entry in entries:
         resource = directory.resources(db, org_id, entry.type)[entry.id]
+        if entry.keep is not UNSET and _changes_keep(db, resource, keep=entry.keep):
+            which = f"{entry.type}/{entry.id}"
+            told = "kept" if entry.keep else "not kept"
+            note_act(db, org, actor, AuditAction.RESOURCE_KEEP, target=which, detail=told)
         for name, value in _named(entry).items():
             columns[name].append((value, resource))
         if isinstance(entry.version, str) and isinstance(entry.published_at, datetime):
@@ -29,6 +45,11 @@ def set_catalogue(db: sqlite3.Connection, org: str, entries: Sequence[CatalogueE
     for name, values in columns.items():
         db.executemany(_SET[name], values)
     db.executemany(_NOTE_VERSION, versions)
+
+
+def _changes_keep(db: sqlite3.Connection, resource: int, *, keep: bool) -> bool:
+    (kept,) = db.execute("SELECT keep FROM resource WHERE id = ?", (resource,)).fetchone()
+    return bool(kept) != keep
 
 
 def find_catalogued(

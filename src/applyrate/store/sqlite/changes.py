@@ -1,8 +1,8 @@
-"""Changes: which resources gained usages since a version.
+"""Changes: which resources gained or lost usages since a version.
 
-Every commit that records gives the usages the next version, whichever process makes it, and commits
-follow one another. So whoever asks for what changed since the version of the last answer misses
-nothing, through restarts too.
+Every commit that records or erases gives the usages the next version, whichever process makes it,
+and commits follow one another. So whoever asks for what changed since the version of the last
+answer misses nothing, through restarts too.
 """
 
 import sqlite3
@@ -27,14 +27,15 @@ def read_changes(db: sqlite3.Connection, org: str, after: int | None) -> Changes
     if found is None:
         return Changes(version, [])
     since = after if after < version else _BEFORE_THE_FIRST
-    changed = db.execute(_CHANGED, (*ordinal_range(found[0]), since))
+    changed = db.execute(_CHANGED, (*ordinal_range(found[0]), since, found[0]))
     return Changes(version, [(ResourceType(name), resource_id) for name, resource_id in changed])
 
 
 _VERSION = "SELECT number FROM usage_version"
 _CHANGED = """
-SELECT DISTINCT type, resource_id
+SELECT type, resource_id
 FROM usage_total CROSS JOIN resource ON resource.id = usage_total.resource
-WHERE kind IN (0, 1) AND resource BETWEEN ? AND ? AND usage_total.version > ?
+WHERE kind IN (0, 1) AND resource BETWEEN ?1 AND ?2 AND usage_total.version > ?3
+UNION SELECT type, resource_id FROM emptied WHERE org = ?4 AND version > ?3
 ORDER BY type, resource_id
 """

@@ -27,6 +27,21 @@ def write_conversation_days(
             db.execute(_WRITE, (org, day, block, pack(after)))
 
 
+def forget_conversation_days(
+    db: sqlite3.Connection, org: int, gone: Iterable[tuple[int, int]]
+) -> None:
+    """Note days on which conversations (ordinals) have no reply any more."""
+    lost: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+    for day, conversation in gone:
+        lost[day, conversation >> BLOCK_BITS].add(conversation)
+    for (day, block), conversations in lost.items():
+        (packed,) = db.execute(_READ, (org, day, block)).fetchone()
+        if left := unpack(packed) - BitMap(conversations):
+            db.execute(_WRITE, (org, day, block, pack(left)))
+        else:
+            db.execute(_DELETE, (org, day, block))
+
+
 def conversations_inside(db: sqlite3.Connection, org: int, span: Span) -> BitMap:
     """The conversations (ordinals) with a reply in a window."""
     first, last = -(-span.start // DAY), span.end // DAY - 1
@@ -68,6 +83,7 @@ _READ = "SELECT conversations FROM conversation_day WHERE org = ? AND day = ? AN
 _WRITE = """
 REPLACE INTO conversation_day (org, day, block, conversations) VALUES (?, ?, ?, ?)
 """
+_DELETE = "DELETE FROM conversation_day WHERE org = ? AND day = ? AND block = ?"
 _READ_DAYS = """
 SELECT conversations FROM conversation_day WHERE org = ? AND day BETWEEN ? AND ?
 """

@@ -6,9 +6,10 @@ from datetime import datetime
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.directory import ConversationIds
+from applyrate.store.sqlite.directory import ConversationIds, ErasedConversation
 from applyrate.store.sqlite.handoffs import change_handoffs, handed_off
 from applyrate.store.sqlite.outcome_rows import OutcomeChanges
 from applyrate.store.sqlite.rows import ORDINAL_MASK, to_micros
@@ -17,12 +18,20 @@ from applyrate.usage import ConversationFacts
 
 def set_conversations(
     db: sqlite3.Connection, org: int, facts: Mapping[str, ConversationFacts]
-) -> None:
-    """Set the named facts of conversations by ``session_id``; new ones are made."""
+) -> list[str]:
+    """Set the named facts of conversations by ``session_id``; new ones are made.
+
+    Those that were erased are left alone, and returned.
+    """
     ids, outcomes = ConversationIds(db, org), OutcomeChanges(db, org)
     began, ended = BitMap(), BitMap()
+    erased = list[str]()
     for session_id, known in facts.items():
-        conversation = ids[session_id]
+        try:
+            conversation = ids[session_id]
+        except ErasedConversation:
+            erased.append(session_id)
+            continue
         outcomes.note(conversation, known)
         for name, query in _SET.items():
             value = getattr(known, name)
@@ -34,6 +43,12 @@ def set_conversations(
             db.execute(query, (value, conversation))
     outcomes.write()
     _change_handoffs(db, org, began, ended)
+    return erased
+
+
+def without_message(facts: ConversationFacts) -> ConversationFacts:
+    """The same facts without the text of a message; taking one back is still told."""
+    return replace(facts, last_message=None) if isinstance(facts.last_message, str) else facts
 
 
 def bring_handoffs(db: sqlite3.Connection, org: int, handed_off_at: Mapping[str, datetime]) -> None:
@@ -44,7 +59,10 @@ def bring_handoffs(db: sqlite3.Connection, org: int, handed_off_at: Mapping[str,
     ids = ConversationIds(db, org)
     began = BitMap()
     for session_id, at in handed_off_at.items():
-        conversation = ids[session_id]
+        try:
+            conversation = ids[session_id]
+        except ErasedConversation:
+            continue
         (is_set,) = db.execute(_BRING_HANDOFF, (to_micros(at), conversation)).fetchone()
         if not is_set:
             began.add(conversation & ORDINAL_MASK)

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,6 +16,9 @@ from applyrate.store.sqlite.troubles import Doing, Troubles
 
 BUSY_SECONDS = 30
 """How long a writer waits for another process that writes."""
+
+SCRUB_WAIT_MS = 20
+"""How long the emptying of the write-ahead log waits for readers, while writers wait for it."""
 
 STORE_MIGRATIONS = resources.files("applyrate.store") / "migrations" / "sqlite"
 
@@ -111,6 +114,27 @@ class Database:
         files = {"database": self._path, "wal": self._wal}
         return {kind: path.stat().st_size for kind, path in files.items() if path.exists()}
 
+    def scrub(self) -> bool:
+        """Fold the write-ahead log into the file and empty it, so that it shows nothing erased.
+
+        False where somebody still reads a moment before: ask again. Writers wait for no more than
+        SCRUB_WAIT_MS, and for what is left to fold once most of it is. Raises Unavailable where the
+        file cannot be written now.
+        """
+        try:
+            self._follow(Doing.WRITE)
+            with closing(self._connect(_READER_CACHE_KIB)) as db:
+                db.execute(f"PRAGMA busy_timeout = {SCRUB_WAIT_MS}")
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write
+                try:
+                    (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                except sqlite3.OperationalError:
+                    return False
+        except sqlite3.Error as error:
+            self._explain(Doing.WRITE, error)
+            raise
+        return not busy
+
     def close(self) -> None:
         """Close every connection; the last one to go folds the write-ahead log into the file."""
         with self._lock:
@@ -173,6 +197,8 @@ class Database:
             writer.execute("PRAGMA journal_mode = WAL")
             # FULL: a commit returns once the write-ahead log is on disk.
             writer.execute("PRAGMA synchronous = FULL")
+            # What is deleted or replaced is overwritten, so that no file shows an erased text.
+            writer.execute("PRAGMA secure_delete = ON")
             writer.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             with _transaction(writer) as db:
                 migrate(db, self._migrations, self._path.name)

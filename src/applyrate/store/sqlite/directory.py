@@ -6,22 +6,23 @@ then.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import count
-from typing import Any
 
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.finding import find_names
+from applyrate.store.sqlite.ids import first_free
 from applyrate.store.sqlite.rows import (
     ORDINAL_BITS,
     ORDINAL_MASK,
     ordinal_range,
     resource_range,
 )
+from applyrate.store.sqlite.tombstones import Tombstones
 from applyrate.usage import ResourceType
 
 _REMEMBERED_RESOURCES = 500_000
-_NAMES_AT_ONCE = 1_000
 
 
 class Directory:
@@ -31,6 +32,14 @@ class Directory:
         self._organizations: dict[str, int] = {}
         self._resources: dict[tuple[int, ResourceType], ResourceIds] = {}
         self._reportable: dict[int, frozenset[ResourceType]] = {}
+        self._removals = 0
+
+    def forget_removed(self, db: sqlite3.Connection) -> None:
+        """Forget all resources where one was removed since this was asked before, by whomever."""
+        (removals,) = db.execute("SELECT number FROM resource_removal").fetchone()
+        if removals != self._removals:
+            self._resources.clear()
+            self._removals = removals
 
     def organization(self, db: sqlite3.Connection, name: str) -> int:
         """The organization's id."""
@@ -73,10 +82,9 @@ class ResourceIds(dict[str, int]):
     def __missing__(self, resource_id: str) -> int:
         found = self._db.execute(FIND_RESOURCE, (self._org, self._type, resource_id)).fetchone()
         if found is None:
-            first, last = resource_range(self._org, self._type)
-            found = self._db.execute(
-                _ADD_RESOURCE, (first, last, first, self._org, self._type, resource_id)
-            ).fetchone()
+            ids = resource_range(self._org, self._type)
+            row = (first_free(self._db, "resource", ids), self._org, self._type, resource_id)
+            found = self._db.execute(_ADD_RESOURCE, row).fetchone()
         self[resource_id] = found[0]
         return int(found[0])
 
@@ -90,29 +98,42 @@ class ResourceIds(dict[str, int]):
         self._named.update(resource_id for resource_id, _ in new if resource_id in self)
 
 
+class ErasedConversation(LookupError):
+    """The conversation was erased, and is not made again."""
+
+
 class ConversationIds(dict[str, int]):
     """Conversation ids by ``session_id``; one that is not there is looked up, or made.
 
-    ``found`` has the ordinals of those that were there.
+    ``found`` has the ordinals of those that were there, ``erased`` the ids of those that were
+    erased; looking up one of these raises ErasedConversation.
     """
 
     def __init__(self, db: sqlite3.Connection, org: int) -> None:
         super().__init__()
         self.found = BitMap()
+        self.erased = set[str]()
         self._db = db
         self._org = org
+        self._tombstones = Tombstones(db, org)
 
     def __missing__(self, session_id: str) -> int:
         self.meet([session_id])
+        if session_id in self.erased:
+            raise ErasedConversation(session_id)
         return self[session_id]
 
     def meet(self, session_ids: Iterable[str]) -> None:
-        """Look many up at once; those that are not there are made."""
+        """Look many up at once; those that are not there are made, unless they were erased."""
         asked = dict.fromkeys(session_ids)
         found = dict(find_names(self._db, _FIND_CONVERSATIONS, self._org, list(asked)))
         self.found.update([key & ORDINAL_MASK for key in found.values()])
+        others = [name for name in asked if name not in found]
+        if erased := self._tombstones.among(others):
+            self.erased |= erased
+            others = [name for name in others if name not in erased]
         first = next_id(self._db, "conversation", self._org)
-        new = dict(zip([name for name in asked if name not in found], count(first)))
+        new = dict(zip(others, count(first)))
         self._db.executemany(
             "INSERT INTO conversation (id, org, session_id) VALUES (?, ?, ?)",
             [(key, self._org, name) for name, key in new.items()],
@@ -120,25 +141,12 @@ class ConversationIds(dict[str, int]):
         self |= found | new
 
 
-def find_names(
-    db: sqlite3.Connection, query: str, org: int, names: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
-    """The rows of an organization with one of the names; ``query`` has braces in their place.
-
-    They are no JSON, in which SQLite cuts a name at a null character.
-    """
-    for start in range(0, len(names), _NAMES_AT_ONCE):
-        some = names[start : start + _NAMES_AT_ONCE]
-        yield from db.execute(query.format(",".join("?" * len(some))), (org, *some))
-
-
 def next_id(db: sqlite3.Connection, table: str, org: int) -> int:
-    """The id after the last one of an organization's conversations or replies."""
-    first, last = ordinal_range(org)
-    (key,) = db.execute(_NEXT_ID[table], (first, last, first)).fetchone()
+    """The id after all that an organization's conversations or replies ever had."""
+    key = first_free(db, table, ordinal_range(org))
     if key & ORDINAL_MASK == ORDINAL_MASK:
         raise OverflowError(f"an organization holds at most {1 << ORDINAL_BITS} of {table}")
-    return int(key)
+    return key
 
 
 FIND_ORGANIZATION = "SELECT id FROM organization WHERE name = ?"
@@ -147,16 +155,10 @@ FIND_CONVERSATION = "SELECT id FROM conversation WHERE org = ? AND session_id = 
 _FIND_CONVERSATIONS = "SELECT session_id, id FROM conversation WHERE org = ? AND session_id IN ({})"
 
 _ADD_RESOURCE = """
-INSERT INTO resource (id, org, type, resource_id)
-SELECT ifnull((SELECT max(id) + 1 FROM resource WHERE id BETWEEN ? AND ?), ?), ?, ?, ?
-RETURNING id
+INSERT INTO resource (id, org, type, resource_id) VALUES (?, ?, ?, ?) RETURNING id
 """
 _NAME_RESOURCE = """
 UPDATE resource SET name = ? WHERE org = ? AND type = ? AND resource_id = ? AND name IS NULL
 AND EXISTS (SELECT 1 FROM usage_total WHERE kind IN (0, 1) AND resource = resource.id)
 """
 _ADD_REPORTABLE = "INSERT OR IGNORE INTO reportable (org, type) VALUES (?, ?)"
-_NEXT_ID = {
-    "conversation": "SELECT ifnull(max(id) + 1, ?3) FROM conversation WHERE id BETWEEN ?1 AND ?2",
-    "reply": "SELECT ifnull(max(id) + 1, ?3) FROM reply WHERE id BETWEEN ?1 AND ?2",
-}

@@ -46,8 +46,8 @@ def _count(
             of_type.org, of_type.resource_type, APPLIED, day, None if is_whole else part
         )
         read.append(columns.read(db, key, type_day.version, handoffs, returning))
-    counts = add_up((column.counts for column in read), of_type.resource_count)
-    handoff_counts = add_up((column.handoff_counts for column in read), of_type.resource_count)
+    counts = add_up((column.counts for column in read), of_type.number_count)
+    handoff_counts = add_up((column.handoff_counts for column in read), of_type.number_count)
     seen = set[int]()
     for column in read:
         for pair in seen.intersection(column.pairs):

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from applyrate.keys import ApiKey
+from applyrate.store.sqlite.audit import note_act
 from applyrate.store.sqlite.rows import from_micros, to_micros
+from applyrate.usage import AuditAction
 
 
-def add_key(db: sqlite3.Connection, key: ApiKey, digest: bytes) -> None:
-    """Store a new key."""
+def add_key(db: sqlite3.Connection, key: ApiKey, digest: bytes, actor: str) -> None:
+    """Store a new key, and who made it."""
     db.execute(
         _ADD,
         (
@@ -21,6 +23,9 @@ def add_key(db: sqlite3.Connection, key: ApiKey, digest: bytes) -> None:
             digest,
         ),
     )
+    access = "full access" if key.scopes is None else ", ".join(key.scopes)
+    told = f"{key.name}: {access}"
+    note_act(db, key.org, actor, AuditAction.KEY_CREATE, target=key.key_id, detail=told)
 
 
 def find_key(db: sqlite3.Connection, digest: bytes) -> ApiKey | None:
@@ -41,10 +46,14 @@ def keys_of(db: sqlite3.Connection, org: str) -> list[ApiKey]:
 
 
 def revoke_key(
-    db: sqlite3.Connection, org: str, key_id: str, revoked_at: datetime
+    db: sqlite3.Connection, org: str, key_id: str, revoked_at: datetime, actor: str
 ) -> ApiKey | None:
-    """Revoke a key; one that is revoked stays as it is."""
+    """Revoke a key, and note who did; one that is revoked stays as it is."""
     row = db.execute(_REVOKE, (to_micros(revoked_at), org, key_id)).fetchone()
+    if row is not None:
+        note_act(db, org, actor, AuditAction.KEY_REVOKE, target=key_id, detail=row[2])
+    else:
+        row = db.execute(_OF_ORG, (org, key_id)).fetchone()
     return _key(row) if row else None
 
 
@@ -94,8 +103,12 @@ SELECT key_id, org, name, hint, scopes, created_at, last_used_at, expires_at, re
 FROM api_key WHERE org = ? ORDER BY created_at, key_id
 """
 _REVOKE = """
-UPDATE api_key SET revoked_at = ifnull(revoked_at, ?) WHERE org = ? AND key_id = ?
+UPDATE api_key SET revoked_at = ? WHERE org = ? AND key_id = ? AND revoked_at IS NULL
 RETURNING key_id, org, name, hint, scopes, created_at, last_used_at, expires_at, revoked_at
+"""
+_OF_ORG = """
+SELECT key_id, org, name, hint, scopes, created_at, last_used_at, expires_at, revoked_at
+FROM api_key WHERE org = ? AND key_id = ?
 """
 _MARK_USED = """
 UPDATE api_key SET last_used_at = max(ifnull(last_used_at, ?1), ?1) WHERE key_id = ?2

@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.columns import Columns
+from applyrate.store.sqlite.columns import Columns, to_numbers
 from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.counting import Counter, to_span
 from applyrate.store.sqlite.days import Days
@@ -140,10 +140,11 @@ def _by_value(
     return [*valued, *(number for number in matching if number not in shares)]
 
 
-def _read_names(db: sqlite3.Connection, ids: tuple[int, int]) -> list[str]:
+def _read_names(db: sqlite3.Connection, ids: tuple[int, int]) -> dict[int, str]:
     """The names by which resources are shown, without regard to case, by their number."""
-    (names,) = db.execute(_NAMES, ids).fetchone()
-    return [name.casefold() for name in msgspec.json.decode(names, type=list[str])]
+    numbers, names = db.execute(_NAMES, ids).fetchone()
+    folded = map(str.casefold, msgspec.json.decode(names, type=list[str]))
+    return dict(zip(to_numbers(numbers), folded, strict=True))
 
 
 _RESOURCE_IDS = """
@@ -151,7 +152,6 @@ SELECT resource.id, resource_id FROM json_each(?2) AS wanted CROSS JOIN resource
 WHERE resource.id = ?1 + wanted.value ORDER BY wanted.key
 """
 _NAMES = """
-SELECT json_group_array(coalesce(catalogue_name, name, resource_id)) FROM
-    (SELECT catalogue_name, name, resource_id FROM resource
-     WHERE id BETWEEN ? AND ? ORDER BY id)
+SELECT group_concat(id - ?1), json_group_array(coalesce(catalogue_name, name, resource_id))
+FROM resource WHERE id BETWEEN ?1 AND ?2
 """

@@ -4,28 +4,38 @@ It runs inside the caller's write transaction. ``usage_rows`` then writes each t
 """
 
 import sqlite3
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from applyrate.store.sqlite.conversation_days import write_conversation_days
 from applyrate.store.sqlite.conversations import bring_handoffs
 from applyrate.store.sqlite.days import Days
-from applyrate.store.sqlite.directory import ConversationIds, Directory, find_names, next_id
+from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
+from applyrate.store.sqlite.finding import find_names
 from applyrate.store.sqlite.places import Place, place_of
+from applyrate.store.sqlite.retention import oldest_kept
 from applyrate.store.sqlite.rows import (
     ORDINAL_MASK,
     from_micros,
     to_micros,
 )
 from applyrate.store.sqlite.usage_rows import Call, NewUsages, write_usages
-from applyrate.usage import Receipt, Recording, Refusal, Reply, ResourceType
+from applyrate.usage import ERASED, Keeping, Receipt, Recording, Refusal, Reply, ResourceType
 
 
 def record(
-    db: sqlite3.Connection, directory: Directory, days: Days, recordings: Sequence[Recording]
+    db: sqlite3.Connection,
+    directory: Directory,
+    days: Days,
+    recordings: Sequence[Recording],
+    keeping: Keeping,
 ) -> list[Receipt]:
     """Record replies; what contradicts an earlier record is refused.
+
+    So is what was erased, and what is older than its organization keeps.
 
     What several recordings have for one organization is written together, which costs little more
     than one of them.
@@ -37,9 +47,17 @@ def record(
     for name, numbers in numbers_of.items():
         org = directory.organization(db, name)
         together = [recordings[number] for number in numbers]
-        written = _record_together(db, directory, days, org, together)
+        bounds = _Bounds(oldest_kept(db, name, keeping), keeping.messages)
+        written = _record_together(db, directory, days, org, together, bounds)
         receipts.update(zip(numbers, written, strict=True))
     return [receipts[number] for number in range(len(recordings))]
+
+
+class _Bounds(NamedTuple):
+    """What an organization keeps: replies from a time on, in microseconds, and messages or not."""
+
+    oldest_at: int
+    messages: bool
 
 
 class _Sent(NamedTuple):
@@ -56,6 +74,7 @@ def _record_together(
     days: Days,
     org: int,
     recordings: Sequence[Recording],
+    bounds: _Bounds,
 ) -> list[Receipt]:
     accepted, refused = [0] * len(recordings), [list[Refusal]() for _ in recordings]
     for run in _without_repeats(
@@ -65,10 +84,12 @@ def _record_together(
     ):
         # In the order of their times, so that the replies of every row come in it too.
         run.sort(key=lambda sent: sent.reply.replied_at)
-        batch = _Batch(db, directory, days, org, [sent.reply for sent in run])
+        batch = _Batch(db, directory, days, org, [sent.reply for sent in run], bounds)
         for number, place, reply in run:
-            if message := batch.add(reply):
-                refused[number].append(Refusal(place, reply.reply_id, message))
+            try:
+                batch.add(reply)
+            except _Refused as refusal:
+                refused[number].append(refusal.of(place, reply))
         taken = batch.write()
         for number, _, reply in run:
             accepted[number] += reply.reply_id in taken
@@ -80,7 +101,7 @@ def _record_together(
             for resource_type, names in recording.names.items():
                 directory.resources(db, org, resource_type).give_names(names)
         if recording.handed_off:
-            bring_handoffs(db, org, recording.handed_off)
+            bring_handoffs(db, org, _without_gone(recording, those))
         receipts.append(Receipt(count, len(recording.replies) - len(those) - count, those))
     return receipts
 
@@ -94,6 +115,16 @@ def _without_repeats(replies: Iterable[_Sent]) -> Iterator[list[_Sent]]:
             run = {}
         run[sent.reply.reply_id] = sent
     yield list(run.values())
+
+
+def _without_gone(recording: Recording, refused: Sequence[Refusal]) -> Mapping[str, datetime]:
+    """The handoffs but of conversations whose replies are gone: nothing is to be made of them."""
+    if not any(refusal.is_gone for refusal in refused):
+        return recording.handed_off
+    places = {refusal.index for refusal in refused if refusal.is_gone}
+    gone = {recording.replies[place].session_id for place in places}
+    gone -= {one.session_id for place, one in enumerate(recording.replies) if place not in places}
+    return {name: at for name, at in recording.handed_off.items() if name not in gone}
 
 
 _Names = defaultdict[str, list[int]]
@@ -112,6 +143,19 @@ class _Used(NamedTuple):
         return cls(*((_Names(list), _Names(list)) for _ in cls._fields))
 
 
+class _Refused(Exception):
+    """Why a reply is not taken. ``is_gone``: it is one that was removed, or would be at once."""
+
+    def __init__(self, message: str, *, is_gone: bool = False) -> None:
+        super().__init__(message)
+        self._message = message
+        self._is_gone = is_gone
+
+    def of(self, place: int, reply: Reply) -> Refusal:
+        """The same of the reply at a place of its recording."""
+        return Refusal(place, reply.reply_id, self._message, is_gone=self._is_gone)
+
+
 class _Batch:
     """Replies of one organization, each at most once, on their way into the rows.
 
@@ -125,6 +169,7 @@ class _Batch:
         days: Days,
         org: int,
         replies: Sequence[Reply],
+        bounds: _Bounds,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -133,8 +178,10 @@ class _Batch:
         asked = [reply.reply_id for reply in replies]
         self._known = {row[0]: row[1:] for row in find_names(db, _FIND_REPLIES, org, asked)}
         self._conversations = ConversationIds(db, org)
+        self._bounds = bounds
+        kept = bisect_left(replies, bounds.oldest_at, key=lambda reply: to_micros(reply.replied_at))
         self._conversations.meet(
-            [reply.session_id for reply in replies if reply.reply_id not in self._known]
+            [reply.session_id for reply in replies[kept:] if reply.reply_id not in self._known]
         )
         self._next_reply = next_id(db, "reply", org)
         self._new_replies: list[tuple[int, int, str, int, int]] = []
@@ -145,31 +192,44 @@ class _Batch:
         self._calls = defaultdict[str, dict[int, frozenset[Call]]](dict)
         self._usages = NewUsages()
 
-    def add(self, reply: Reply) -> str | None:
-        """Take a reply in; or say why it is refused."""
+    def add(self, reply: Reply) -> None:
+        """Take a reply in. Raises _Refused."""
         at = to_micros(reply.replied_at)
         if reply.reply_id not in self._known:
-            conversation = self._conversations[reply.session_id]
+            conversation = self._conversation_of_new(reply.session_id, at)
             key = self._next_reply
             self._next_reply += 1
             self._new_replies.append((key, self._org, reply.reply_id, conversation, at))
         else:
             key, conversation, recorded_at, session_id = self._known[reply.reply_id]
             if session_id != reply.session_id or recorded_at != at:
-                return (
+                message = (
                     f"reply_id: {reply.reply_id!r} is already recorded in conversation "
                     f"{session_id!r} at {_show(recorded_at)}; "
                     "its first record fixes a reply's conversation and time"
                 )
+                raise _Refused(message)
             self._again[reply.reply_id] = key & ORDINAL_MASK
             self._usages.known_replies.add(key & ORDINAL_MASK)
             self._usages.known_conversations.add(conversation & ORDINAL_MASK)
         if reply.ticket_number is not None:
             self._tickets.append((reply.ticket_number, at, conversation))
-        if reply.last_message is not None:
+        if reply.last_message is not None and self._bounds.messages:
             self._messages.append((reply.last_message, at, conversation))
         self._add_usages(reply, key & ORDINAL_MASK, conversation & ORDINAL_MASK, at)
-        return None
+
+    def _conversation_of_new(self, session_id: str, at: int) -> int:
+        """The conversation of a reply that is not recorded. Raises _Refused."""
+        if at < self._bounds.oldest_at:
+            message = (
+                f"replied_at: {_show(at)} is older than this organization keeps; what it keeps"
+                f" begins at {_show(self._bounds.oldest_at)}"
+            )
+            raise _Refused(message, is_gone=True)
+        if session_id in self._conversations.erased:
+            message = f"session_id: {session_id!r} {ERASED}"
+            raise _Refused(message, is_gone=True)
+        return self._conversations[session_id]
 
     def _add_usages(self, reply: Reply, ordinal: int, conversation: int, at: int) -> None:
         """Group the reply's usages; to cite an instruction or an item, it was available."""

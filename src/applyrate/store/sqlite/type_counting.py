@@ -33,15 +33,21 @@ class TypeCounter:
 
     @cached_property
     def resource_count(self) -> int:
-        """How many resources there are, seen or catalogued; they are numbered without a gap."""
-        (count,) = self._db.execute(_COUNT, self.ids).fetchone()
+        """How many resources there are, seen or catalogued."""
+        (count,) = self._db.execute(_COUNT, (self.org, self.resource_type)).fetchone()
+        return int(count)
+
+    @cached_property
+    def number_count(self) -> int:
+        """How many numbers go up to the last resource; those of removed ones are of none."""
+        (count,) = self._db.execute(_NUMBERS, self.ids).fetchone()
         return int(count)
 
     def usage_counts(self, kind: int) -> list[int]:
         """The usages of each resource, by its number among those of the type."""
         if not self.is_all_time(kind):
-            return add_up(self._read_columns(kind), self.resource_count)
-        counts = [0] * self.resource_count
+            return add_up(self._read_columns(kind), self.number_count)
+        counts = [0] * self.number_count
         numbers, totals = self._db.execute(_TOTALS, (kind, *self.ids)).fetchone()
         for number, count in zip(to_numbers(numbers), to_numbers(totals), strict=True):
             counts[number] = count
@@ -104,7 +110,8 @@ class TypeCounter:
                 yield day, self._columns.read(self._db, key, type_day.version)
 
 
-_COUNT = "SELECT ifnull(max(id) + 1 - ?1, 0) FROM resource WHERE id BETWEEN ?1 AND ?2"
+_COUNT = "SELECT count(*) FROM resource WHERE org = ? AND type = ?"
+_NUMBERS = "SELECT ifnull(max(id) + 1 - ?1, 0) FROM resource WHERE id BETWEEN ?1 AND ?2"
 _DAYS = """
 SELECT (SELECT min(day) FROM type_day WHERE org = ?1 AND type = ?2 AND kind = ?3),
        (SELECT max(day) FROM type_day WHERE org = ?1 AND type = ?2 AND kind = ?3)

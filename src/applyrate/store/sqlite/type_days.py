@@ -53,7 +53,7 @@ class TypeDays:
         """Write what was gained, in the transaction that gives the usages that version."""
         quarter_of = {reply: at % DAY // QUARTER for reply, at in replied_at.items()}
         for (resource_type, kind, day), replies in self._replies.items():
-            place = (*_org_and_type(resource_type), kind, day)
+            place = (*org_and_type(resource_type), kind, day)
             stored = db.execute(_READ_DAY, place).fetchone()
             counts = list(unpack_counts(*stored)) if stored else [0] * QUARTERS
             for reply, count in Counter(replies).items():
@@ -64,6 +64,24 @@ class TypeDays:
 def type_of(resource: int) -> int:
     """The part of an id that the resources of one organization and type share."""
     return resource >> TYPE_BITS
+
+
+def take_away(
+    db: sqlite3.Connection, lost_at: Mapping[tuple[int, int, int], Sequence[int]], version: int
+) -> None:
+    """Take the usages away that types lost, by type, kind and day; each with its time.
+
+    It is done in the transaction that gives the usages that version.
+    """
+    for (resource_type, kind, day), times in lost_at.items():
+        place = (*org_and_type(resource_type), kind, day)
+        counts = list(unpack_counts(*db.execute(_READ_DAY, place).fetchone()))
+        for quarter, count in Counter([at % DAY // QUARTER for at in times]).items():
+            counts[quarter] -= count
+        if any(counts):
+            db.execute(_WRITE_DAY, (*place, version, _COUNTS.pack(*counts)))
+        else:
+            db.execute(_DELETE_DAY, place)
 
 
 def read_type_days(
@@ -82,7 +100,8 @@ def unpack_counts(packed: bytes) -> tuple[int, ...]:
         raise ValueError(str(error)) from None
 
 
-def _org_and_type(shared: int) -> tuple[int, ResourceType]:
+def org_and_type(shared: int) -> tuple[int, ResourceType]:
+    """The organization and the type that share a part of their ids (see ``type_of``)."""
     bits = ORDINAL_BITS - TYPE_BITS
     return shared >> bits, _TYPES[shared & (1 << bits) - 1]
 
@@ -94,6 +113,7 @@ _WRITE_DAY = """
 REPLACE INTO type_day (org, type, kind, day, version, usage_counts)
 VALUES (?, ?, ?, ?, ?, ?)
 """
+_DELETE_DAY = "DELETE FROM type_day WHERE org = ? AND type = ? AND kind = ? AND day = ?"
 _READ_DAYS = """
 SELECT day, version, usage_counts FROM type_day
 WHERE org = ? AND type = ? AND kind = ? AND day BETWEEN ? AND ? ORDER BY day

@@ -115,10 +115,14 @@ class _Unused:
         self._of_type = TypeCounter(db, columns, org, resource_type, span)
 
     @cached_property
+    def _by_id(self) -> Sequence[int]:
+        """All resources of the type, used or not."""
+        return find_matching(self._db, self._of_type)
+
+    @cached_property
     def all(self) -> BitMap:
         """Those without an application."""
-        every = BitMap(range(self._of_type.resource_count))
-        return every - self._of_type.used_numbers(APPLIED)
+        return BitMap(self._by_id) - self._of_type.used_numbers(APPLIED)
 
     @cached_property
     def available_counts(self) -> list[int]:
@@ -146,8 +150,7 @@ class _Unused:
         """Those of a reason, most available first, ties by id; from a position on."""
         wanted = self.all if reason is None else self.by_reason[reason]
         counts = self.available_counts
-        by_id = find_matching(self._db, self._of_type)
-        numbers = [number for number in by_id if number in wanted]
+        numbers = [number for number in self._by_id if number in wanted]
         if after is not None:
             passed = after.available_replies
             named = (self._of_type.ids[0], self._org, self._of_type.resource_type)

@@ -10,7 +10,8 @@ CREATE TABLE organization (
 
 -- Facts set for the conversation itself win over those that came with replies, whatever order they
 -- arrive in: of the latter the newest ticket and message are kept, and the earliest handoff.
--- handoff_is_set: handed_off_at was set, and counts also where it is null.
+-- handoff_is_set: handed_off_at was set, and counts also where it is null. known_at: when the row was
+-- made; the age of a conversation without a reply.
 CREATE TABLE conversation (
     id                     INTEGER PRIMARY KEY,
     org                    INTEGER NOT NULL,
@@ -26,6 +27,7 @@ CREATE TABLE conversation (
     reply_last_message     TEXT,
     reply_last_message_at  INTEGER,
     reply_handed_off_at    INTEGER,
+    known_at               INTEGER NOT NULL DEFAULT (strftime('%s', 'now') * 1000000),
     UNIQUE (org, session_id)
 );
 
@@ -182,3 +184,62 @@ CREATE TABLE api_key (
     revoked_at   INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX api_key_org ON api_key (org, created_at, key_id);
+
+-- Erased conversations: a keyed BLAKE2b of each session_id, and nothing else of it, so that what is
+-- sent again is known. The key is this file's own.
+CREATE TABLE tombstone (
+    org       INTEGER NOT NULL,
+    digest    BLOB NOT NULL,
+    erased_at INTEGER NOT NULL,
+    PRIMARY KEY (org, digest)
+) WITHOUT ROWID;
+CREATE TABLE tombstone_key (key BLOB NOT NULL);
+INSERT INTO tombstone_key VALUES (randomblob(32));
+
+-- Erasures that the tables above know and other files, or the write-ahead log, perhaps do not yet.
+-- reply_ids: a JSON array. Once all others know it the row is emptied; it is gone once the log was.
+CREATE TABLE unfinished_erasure (
+    id         INTEGER PRIMARY KEY,
+    org        TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    reply_ids  TEXT NOT NULL
+);
+
+-- The highest id that was erased of each range of ids: none is given twice.
+CREATE TABLE highest_erased (
+    of    TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    id    INTEGER NOT NULL,
+    PRIMARY KEY (of, first)
+) WITHOUT ROWID;
+
+-- Resources that lost their last usage of a kind, and the version of the commit that took it: a
+-- stream tells that they changed. number in resource_removal grows with each row of resource that
+-- goes: a process that remembers ids sees by it that one may be gone.
+CREATE TABLE emptied (
+    org         INTEGER NOT NULL,
+    type        TEXT NOT NULL,
+    resource_id TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    PRIMARY KEY (org, type, resource_id)
+) WITHOUT ROWID;
+CREATE TABLE resource_removal (number INTEGER NOT NULL);
+INSERT INTO resource_removal VALUES (0);
+
+-- How many days an organization keeps its replies, 0 for ever; without a row, as the settings say.
+CREATE TABLE retention (
+    org  TEXT PRIMARY KEY,
+    days INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Who did what. Ids grow in the order of the acts, and none is given twice.
+CREATE TABLE audit (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    org    TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    actor  TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT,
+    detail TEXT
+);
+CREATE INDEX audit_org ON audit (org, id);
