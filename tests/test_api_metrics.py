@@ -75,6 +75,11 @@ def test_replies_are_counted_by_what_became_of_them(own: Server) -> None:
     assert counted["applyrate_commit_size_count|database=store"] == 2
     assert counted["applyrate_commit_duration_seconds_count|database=store"] == 2
     assert counted["applyrate_database_bytes|database=store|file=database"] > 0
+    client.delete("/conversations/gone")
+    client.post("/replies", json={**REPLY, "reply_id": "late", "session_id": "gone"})
+    counted = metrics_of(client)
+    assert counted["applyrate_replies_rejected_total|reason=gone"] == 1
+    assert counted["applyrate_replies_rejected_total|reason=conflict"] == 1
 
 
 def test_requests_are_counted_by_their_route_and_nobody_can_make_up_a_label(own: Server) -> None:

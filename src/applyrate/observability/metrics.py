@@ -28,7 +28,7 @@ _DURATION_SECONDS: Final = (
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 DATABASES: Final = ("store", "inbox")
-REJECTIONS: Final = ("invalid", "overlong", "conflict")
+REJECTIONS: Final = ("invalid", "overlong", "conflict", "gone")
 SETTLED: Final = ("derived", "excluded", "failed", "irrelevant", "unattributed", "waiting")
 LIMITS: Final = (
     *("standard_limit", "streaming_limit", "max_streams", "max_key_streams"),
@@ -106,7 +106,7 @@ class Metrics:
         self._limits.labels(limit).inc()
 
     def reject_reply(self, reason: str, count: int = 1) -> None:
-        """Count replies that were not taken: ``invalid``, ``overlong`` or in ``conflict``."""
+        """Count replies that were not taken, by one of the REJECTIONS."""
         self._rejected.labels(reason).inc(count)
 
     def settle_trace(self, state: str) -> None:

@@ -31,8 +31,10 @@ class ServiceObserver(Observer):
         """Count what became of the replies."""
         self._metrics.accepted.inc(receipt.accepted)
         self._metrics.duplicates.inc(receipt.duplicates)
-        if receipt.refused:
-            self._metrics.reject_reply("conflict", len(receipt.refused))
+        gone = sum(refusal.is_gone for refusal in receipt.refused)
+        for reason, count in (("gone", gone), ("conflict", len(receipt.refused) - gone)):
+            if count:
+                self._metrics.reject_reply(reason, count)
 
     def settled(self, state: str) -> None:
         """Count it."""

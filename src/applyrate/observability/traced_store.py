@@ -40,7 +40,7 @@ _QUESTIONS: Final = frozenset(
     (
         *("summary", "resources", "conversations", "used_window", "replies", "applied_signal"),
         *("type_timeline", "type_totals", "ranked", "unused", "catalogue", "timeline"),
-        *("outcomes", "conversation", "changes", "keys", "find_key", "find_session"),
+        *("outcomes", "conversation", "changes", "keys", "audit", "find_key", "find_session"),
     )
 )
 """Those that answer at once; ``usages`` goes on while it is read."""
