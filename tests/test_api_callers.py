@@ -262,7 +262,8 @@ def known_of(server: Server, org: str) -> list[str]:
     seen = [
         cell.text
         for cell in answers(server, [key], asks("key_none"))
-        if cell.ask.operation.startswith("GET") and cell.ask.target not in ("/keys", "/audit")
+        if cell.ask.operation.startswith("GET")
+        and cell.ask.target not in ("/keys", "/audit", "/metrics")
     ]
     kept = [
         (each.key_id, each.name, each.revoked_at)
