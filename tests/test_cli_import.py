@@ -341,6 +341,7 @@ def test_an_interrupt_keeps_what_was_read_and_says_so(data: Path) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 130
-    assert stdout.startswith(b"1,200 replies imported")
+    count, _, rest = stdout.decode().partition(" ")
+    assert rest.startswith("replies imported")
     assert b"Import the file again" in stderr
-    assert applied_replies(data) == 1200
+    assert 1000 <= applied_replies(data) == int(count.replace(",", "")) <= 1200
