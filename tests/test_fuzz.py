@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-SECONDS = 6
+SECONDS = {"fuzz_otlp": 20}
+OTHERS_SECONDS = 6
 IS_THERE = importlib.util.find_spec("atheris") is not None
 
 
@@ -21,14 +22,14 @@ def test_no_input_breaks_a_decoder(name: str, tmp_path: Path) -> None:
         pytest.skip(told)
     from tests.fuzzing import command
 
-    found = tmp_path / "found-"
+    found, seconds = tmp_path / "found-", SECONDS.get(name, OTHERS_SECONDS)
     fuzzed = subprocess.run(
-        command(name, SECONDS, f"-artifact_prefix={found}"),
+        command(name, seconds, f"-artifact_prefix={found}"),
         cwd=TESTS.parent,
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=SECONDS * 30,
+        timeout=seconds * 30,
     )
     assert fuzzed.returncode == 0, fuzzed.stderr[-4000:]
     assert "Done" in fuzzed.stderr
