@@ -247,7 +247,7 @@ class Worker:
 
     def erase(self, client: httpx.Client, name: str) -> None:
         """Record a conversation, erase it, and send it again, which is refused."""
-        session_id, fates = f"e{name}", self.life.to_erase
+        session_id, fates = f"x{name}", self.life.to_erase
         sent = [reply(one) | {"session_id": session_id} for one in replies_of(session_id)]
         answer = client.post("/replies", json=sent)
         assert answer.json()["accepted"] == len(sent), answer.text
@@ -332,7 +332,7 @@ def expected(name: str) -> set[_Used]:
 
 def is_of_trace(reply_id: str) -> bool:
     """Whether a reply was made of a trace."""
-    return reply_id[0] not in "rie"
+    return reply_id[0] not in "rix"  # no hexadecimal digits, as a trace id has
 
 
 def span(trace_id: str, span_id: str, parent_id: str | None) -> dict[str, Any]:

@@ -308,7 +308,7 @@ def test_what_was_sent_from_a_folder_is_counted_once(server: Server, tmp_path: P
     """Also where the service recorded it and the answer was lost."""
     key = server.new_key(server.new_org())
     with (
-        scripted_service(Answer(delay_seconds=1)) as service,
+        scripted_service(Answer(delay_seconds=3)) as service,
         Recorder(service.url, folder=tmp_path, timeout_seconds=0.1) as recorder,
     ):
         record(recorder, ["r1", "r2"])
