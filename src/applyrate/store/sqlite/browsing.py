@@ -105,14 +105,17 @@ def _newest(
 ) -> list[_Row]:
     """The first conversations after a position, but those left out (ordinals)."""
     passed = (-to_micros(after.last_used_at), after.session_id) if after else None
+
+    def following(conversations: Sequence[int]) -> Iterator[_Row]:
+        rows = usages.of_conversations(conversations)
+        return rows if passed is None else (row for row in rows if row.place > passed)
+
     rows, seen, met = list[_Row](), BitMap(), list[int]()
     oldest_at = 0
     for replied_at, conversation in usages.backwards(-passed[0] if passed else None):
         if len(rows) + len(met) >= count and replied_at < oldest_at:
             # Every conversation with the time of the last one was met.
-            rows += [
-                row for row in usages.of_conversations(met) if not passed or row.place > passed
-            ]
+            rows += following(met)
             met = []
             if len(rows) >= count:
                 break
@@ -121,7 +124,7 @@ def _newest(
         seen.add(conversation)
         met.append(conversation)
         oldest_at = replied_at
-    rows += [row for row in usages.of_conversations(met) if not passed or row.place > passed]
+    rows += following(met)
     return sorted(rows, key=lambda row: row.place)[:count]
 
 
