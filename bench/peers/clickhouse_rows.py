@@ -38,13 +38,12 @@ from bench.peers.answers import (
     span,
     summary,
 )
-from bench.peers.encoding import APPLIED, AVAILABLE, Numbers, columns_of, resources_of, usages_of
+from bench.peers.encoding import KINDS, Numbers, columns_of, resources_of, usages_of
 
 Run = Callable[[str, Mapping[str, object]], bytes]
 """Runs a statement, with the data that follows it or with parameters, and gives what it answers."""
 
 _UNKNOWN = 0
-_KINDS = {UsageKind.AVAILABLE: AVAILABLE, UsageKind.APPLIED: APPLIED}
 _LOADED = 2_000_000
 
 
@@ -209,7 +208,7 @@ class ClickHouse:
         """Group all conversations by their last use, cut the page, then look their names up."""
         start, end = span(window)
         values = self._within(self._resource(org, resource_type, resource_id), start, end) | {
-            "kind": _KINDS[kind],
+            "kind": KINDS[kind],
             "before": end if after is None else micros(after.last_used_at),
             "limit": limit + 1,
         }

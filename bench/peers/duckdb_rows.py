@@ -36,13 +36,12 @@ from bench.peers.answers import (
     span,
     summary,
 )
-from bench.peers.encoding import APPLIED, AVAILABLE, Numbers, columns_of, resources_of, usages_of
+from bench.peers.encoding import KINDS, Numbers, columns_of, resources_of, usages_of
 
 pa: Any = import_module("pyarrow")  # which has no types
 
 _FILE = "usages.duckdb"
 _UNKNOWN = -1
-_KINDS = {UsageKind.AVAILABLE: AVAILABLE, UsageKind.APPLIED: APPLIED}
 _COLUMNS = ("resource", "kind", "replied_at", "reply", "call", "conversation")
 
 
@@ -222,7 +221,7 @@ class DuckDB:
         start, end = span(window)
         values = {
             "resource": self._resource(org, resource_type, resource_id),
-            "kind": _KINDS[kind],
+            "kind": KINDS[kind],
             "start": start,
             "end": end,
             "before": end if after is None else micros(after.last_used_at),

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from applyrate.usage import Invocation, Reply, ResourceType
+from applyrate.usage import Invocation, Reply, ResourceType, UsageKind
 from bench.generator import Workload
 
 AVAILABLE, APPLIED = 0, 1
+KINDS = {UsageKind.AVAILABLE: AVAILABLE, UsageKind.APPLIED: APPLIED}
 
 Usage = tuple[int, int, int]
 """Resource, kind, call: the place among the reply's invocations of the action, 0 otherwise."""

@@ -34,11 +34,10 @@ from bench.peers.answers import (
     span,
     summary,
 )
-from bench.peers.encoding import APPLIED, AVAILABLE, Numbers, columns_of, resources_of, usages_of
+from bench.peers.encoding import KINDS, Numbers, columns_of, resources_of, usages_of
 
 _FILE = "usages.db"
 _UNKNOWN = -1
-_KINDS = {UsageKind.AVAILABLE: AVAILABLE, UsageKind.APPLIED: APPLIED}
 _COLUMNS = ("resource", "kind", "replied_at", "reply", "call", "conversation")
 _PART = 1_000_000
 
@@ -184,7 +183,7 @@ class SQLiteRows:
     ) -> Page[ConversationUsage, ConversationPosition]:
         """Walk the key backwards until the page is full, then count its conversations."""
         resource, (start, end) = self._resource(org, resource_type, resource_id), span(window)
-        values = {"resource": resource, "kind": _KINDS[kind], "start": start, "end": end}
+        values = {"resource": resource, "kind": KINDS[kind], "start": start, "end": end}
         found = self._newest(
             values, limit + 1, None if after is None else micros(after.last_used_at)
         )

@@ -28,13 +28,12 @@ from applyrate.usage import (
 )
 from bench.generator import Workload
 from bench.peers.answers import conversation_page, daily, resource_page, summary
-from bench.peers.encoding import APPLIED, AVAILABLE
+from bench.peers.encoding import KINDS
 from bench.peers.postgres.recording import Recorder
 from bench.peers.postgres.schema import create_tables, load_bulk
 from bench.peers.postgres.server import create_cluster, find_programs, serve_cluster
 
 _UNKNOWN = -1
-_KINDS = {UsageKind.AVAILABLE: AVAILABLE, UsageKind.APPLIED: APPLIED}
 
 
 class Covering:
@@ -117,7 +116,7 @@ class Covering:
         """Walk the index backwards from where the last page ended; what came before is left out."""
         values = {
             "resource": self._resource(org, resource_type, resource_id),
-            "kind": _KINDS[kind],
+            "kind": KINDS[kind],
             "limit": limit + 1,
             "before": after and after.last_used_at,
         }
