@@ -21,7 +21,7 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
 from applyrate.store import open_store
 from bench.asking import ask_all, tell_questions
-from bench.building import Cache, Loading, copied
+from bench.building import Cache, Loading, copied, copies_beside
 from bench.footprint import measure_disk, measure_import, measure_service
 from bench.growth import GROWTHS, measure_growth
 from bench.organizations import Data, draw_data
@@ -49,6 +49,7 @@ from bench.tables import Part, Table
 from bench.timing import Patience
 from bench.trace_table import tell_traces
 from bench.traces import measure_traces
+from bench.warmth import Warmth
 
 WIDTH = 240
 
@@ -214,7 +215,10 @@ def _measure_engines(run: Run) -> Iterator[Part]:
             kind.name: _open(kind, stack.enter_context(copied(folders[kind])), stack)
             for kind in kinds
         }
-        yield tell_recording(measure_recording(store, peers, run.data, run.scale.stretches))
+        keep_warm = Warmth(copies_beside(folder)).keep
+        yield tell_recording(
+            measure_recording(store, peers, run.data, run.scale.stretches, keep_warm)
+        )
         yield _loading(loading)
         sizes = {name: peer.settle() for name, peer in peers.items()}
         task = run.progress.add_task("Asking", total=None)
@@ -224,6 +228,7 @@ def _measure_engines(run: Run) -> Iterator[Part]:
             peers,
             run.scale.patience,
             lambda question: run.progress.update(task, description=question),
+            keep_warm,
         )
         run.progress.remove_task(task)
         yield tell_questions(asked)

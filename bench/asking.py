@@ -19,14 +19,19 @@ def ask_all(
     peers: Mapping[str, Peer],
     patience: Patience,
     tell: Callable[[str], None],
+    keep_warm: Callable[[], None],
 ) -> Asked:
-    """Ask everything; ``tell`` is told what is asked next. Raises WrongAnswer."""
+    """Ask everything; ``tell`` is told what is asked next. Raises WrongAnswer.
+
+    ``keep_warm`` is called between the questions.
+    """
     engines: dict[str, Engine] = {OURS: store, **peers}
     asked = []
     for question in questions(workload, store):
         tell(question.name)
         ask = {name: partial(question.ask, engine) for name, engine in engines.items()}
-        asked.append((question, ask_in_turns(ask, question.askings, patience)))
+        spreads = ask_in_turns(ask, question.askings, patience, keep_warm=keep_warm)
+        asked.append((question, spreads))
     return asked
 
 

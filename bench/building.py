@@ -31,6 +31,7 @@ Item = TypeVar("Item")
 _HERE = Path(__file__).parent
 _STORE_SOURCES = Path(applyrate.__file__).parent / "store"
 _LOADING = "loading.json"
+_COPY = "run"
 
 
 class Loading(NamedTuple):
@@ -77,6 +78,11 @@ class Cache(NamedTuple):
         return folder
 
 
+def copies_beside(copy: Path) -> list[Path]:
+    """The copies that are measured beside this one, and itself."""
+    return sorted(copy.parent.glob(f"{_COPY}-*"))
+
+
 def store_sources() -> list[Path]:
     """What the embedded store's data depend on."""
     return [
@@ -88,7 +94,7 @@ def store_sources() -> list[Path]:
 
 
 @contextmanager
-def copied(folder: Path, name: str = "run") -> Iterator[Path]:
+def copied(folder: Path, name: str = _COPY) -> Iterator[Path]:
     """A copy of built data to record into, removed in the end."""
     copy = folder.parent / f"{name}-{folder.name}"
     shutil.rmtree(copy, ignore_errors=True)

@@ -32,6 +32,7 @@ from bench.building import Cache, mark_handed_off, record_replies, store_sources
 from bench.generator import DAYS, FIRST_DAY, ORG, Catalogue, Workload
 from bench.serving import serving
 from bench.timing import WrongAnswer, spread_of
+from bench.warmth import Warmth
 
 REPLIES = 5_000_000
 ROUNDS = 15
@@ -63,7 +64,9 @@ def main() -> None:
     with serving(folder, ORG) as (url, key), httpx.Client(base_url=url, timeout=60) as client:
         _sign_in(client, folder, key)
         table = Table("page", "first", "p50", "least", "most", "kB", "reached")
+        keep_warm = Warmth([folder]).keep
         for page in pages:
+            keep_warm()
             table.add_row(*_ask(client, page))
     console.print(table)
 

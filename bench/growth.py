@@ -18,6 +18,7 @@ from bench.generator import DAYS, FIRST_DAY, ORG, Workload
 from bench.questions import HOT_SHARE, MID_SHARE, PAGE
 from bench.tables import Part, Table, at_most, milliseconds, times
 from bench.timing import Patience, Spread, ask_in_turns, spread_of
+from bench.warmth import Warmth
 
 USUAL, GROWN = "the usual", "grown"
 _BATCH = 1000
@@ -58,7 +59,7 @@ def measure_growth(
 ) -> Part:
     """Fill both, record into both in turns, ask both in turns."""
     with ExitStack() as stack:
-        filled = {}
+        filled, copies = {}, []
         for name, size, days in (
             (USUAL, replies, DAYS),
             (GROWN, replies * growth.times, growth.days),
@@ -67,10 +68,12 @@ def measure_growth(
             folder = Cache(cache / f"growth-{size}-{days}", keep=keep).build(
                 "store", store_sources(), partial(_fill, workload, progress)
             )
-            copy = stack.enter_context(copied(folder))
-            filled[name] = Grown(stack.enter_context(closing(open_store(copy))), workload)
-        recorded = _record_in_turns(filled)
-        asked = _ask_in_turns(filled, growth, patience)
+            copies.append(stack.enter_context(copied(folder)))
+            store = stack.enter_context(closing(open_store(copies[-1])))
+            filled[name] = Grown(store, workload)
+        keep_warm = Warmth(copies).keep
+        recorded = _record_in_turns(filled, keep_warm)
+        asked = _ask_in_turns(filled, growth, patience, keep_warm)
     return _tell(growth, recorded, asked, replies)
 
 
@@ -79,10 +82,11 @@ def _fill(workload: Workload, progress: Progress, folder: Path) -> None:
         record_replies(store, workload, workload.reply_count, progress)
 
 
-def _record_in_turns(filled: dict[str, Grown]) -> dict[str, Spread]:
+def _record_in_turns(filled: dict[str, Grown], keep_warm: Callable[[], None]) -> dict[str, Spread]:
     """Batches of the last day that has any, under new ids."""
     seconds: dict[str, list[float]] = {name: [] for name in filled}
     for commit in range(_COMMITS + 1):
+        keep_warm()
         for name, (store, workload) in filled.items():
             stop = workload.reply_count
             batch = [
@@ -100,7 +104,7 @@ Ask = Callable[[Window], object]
 
 
 def _ask_in_turns(
-    filled: dict[str, Grown], growth: Growth, patience: Patience
+    filled: dict[str, Grown], growth: Growth, patience: Patience, keep_warm: Callable[[], None]
 ) -> list[tuple[str, bool, dict[str, Spread]]]:
     """The name of each question, whether it is about a window, and the times."""
     asked = []
@@ -108,7 +112,7 @@ def _ask_in_turns(
         ask = {which: question(grown) for which, grown in filled.items()}
         for told, in_window in (("all time", False), ("a window", True)):
             windows = _windows(growth) if in_window else [Window()]
-            spreads = ask_in_turns(ask, windows, patience, same=False)
+            spreads = ask_in_turns(ask, windows, patience, same=False, keep_warm=keep_warm)
             asked.append((f"{name}, {told}", in_window, spreads))
     return asked
 

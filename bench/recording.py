@@ -70,9 +70,16 @@ class Recorded(NamedTuple):
 
 
 def measure_recording(
-    store: Store, peers: Mapping[str, Peer], data: Data, stretches: Sequence[Stretch]
+    store: Store,
+    peers: Mapping[str, Peer],
+    data: Data,
+    stretches: Sequence[Stretch],
+    keep_warm: Callable[[], None],
 ) -> list[Recorded]:
-    """Record what is not built in, in stretches, and the rest without measuring."""
+    """Record what is not built in, in stretches, and the rest without measuring.
+
+    ``keep_warm`` is called between the turns.
+    """
     org = data.workload.org
     writes = {OURS: partial(_write_ours, store, org)}
     writes |= {name: partial(_write_peer, peer, org) for name, peer in peers.items()}
@@ -83,9 +90,8 @@ def measure_recording(
     for stretch in stretches:
         end = place + stretch.replies * stretch.commits
         assert end <= data.workload.reply_count, "there are too few replies to record"
-        recorded.append(
-            _in_turns(writes, stretch, data.workload.batches(place, end, stretch.replies))
-        )
+        batches = data.workload.batches(place, end, stretch.replies)
+        recorded.append(_in_turns(writes, stretch, batches, keep_warm))
         place = end
     rest = list(data.workload.batches(place, data.workload.reply_count, 1000))
     for write in writes.values():
@@ -96,12 +102,16 @@ def measure_recording(
 
 
 def _in_turns(
-    writes: Mapping[str, Write], stretch: Stretch, batches: Iterator[list[Reply]]
+    writes: Mapping[str, Write],
+    stretch: Stretch,
+    batches: Iterator[list[Reply]],
+    keep_warm: Callable[[], None],
 ) -> Recorded:
     """Turn by turn each engine records the same: a commit, or one of each writer."""
     seconds = dict.fromkeys(writes, 0.0)
     acknowledged: dict[str, list[float]] = {name: [] for name in writes}
     while turn := list(islice(batches, 4 * stretch.writers if stretch.writers > 1 else 1)):
+        keep_warm()
         for name, write in writes.items():
             start = time.perf_counter()
             acknowledged[name] += write(turn, stretch.writers)

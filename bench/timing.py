@@ -46,19 +46,24 @@ def ask_in_turns(
     patience: Patience,
     *,
     same: bool = True,
+    keep_warm: Callable[[], None] = lambda: None,
 ) -> dict[str, Spread]:
     """Ask each engine the same in each round, after one round that only warms up.
+
+    ``keep_warm`` is called before each round, and is not measured.
 
     Raises WrongAnswer where an answer, in any round, differs from the first engine's, unless the
     engines do not hold the ``same``.
     """
     durations: dict[str, list[float]] = {name: [] for name in ask}
     following: Iterator[Asking] = cycle(askings)
+    keep_warm()
     _ask_once(ask, next(following), same=same)
     until, rounds = time.perf_counter() + patience.seconds, 0
     while rounds < patience.least_rounds or (
         rounds < patience.most_rounds and time.perf_counter() < until
     ):
+        keep_warm()
         for name, duration in _ask_once(ask, next(following), same=same).items():
             durations[name].append(duration)
         rounds += 1

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.progress import Progress
 
 from applyrate.store import open_store
-from bench.building import Cache, Loading, copied
+from bench.building import Cache, Loading, copied, copies_beside
 from bench.organizations import Data
 from bench.peers.every import POSTGRES as POSTGRES_KIND
 from bench.peers.postgres.covering import Covering, open_covering
@@ -17,6 +17,7 @@ from bench.prototype.demands import POSTGRES, Demand, Engines, demands
 from bench.questions import OURS
 from bench.recording import WARM, Recorded, Stretch, measure_recording
 from bench.timing import Patience, Spread, ask_in_turns
+from bench.warmth import Warmth
 
 
 class Measured(NamedTuple):
@@ -38,9 +39,10 @@ def measure_prototype(cache: Cache, data: Data, patience: Patience, progress: Pr
     with ExitStack() as stack:
         folder = stack.enter_context(copied(built))
         postgres = _open_postgres(cache, data, progress, stack)
+        keep_warm = Warmth(copies_beside(folder)).keep
         with closing(open_store(folder)) as store:
             peers = {POSTGRES: postgres} if postgres else {}
-            _, *recorded = measure_recording(store, peers, data, stretches_of(data))
+            _, *recorded = measure_recording(store, peers, data, stretches_of(data), keep_warm)
         disk = {OURS: sum(file.stat().st_size for file in folder.glob("applyrate.db*"))}
         if postgres:
             disk[POSTGRES] = postgres.settle()
@@ -54,7 +56,8 @@ def measure_prototype(cache: Cache, data: Data, patience: Patience, progress: Pr
         task = progress.add_task("Asking", total=None)
         for demand in demands(data.workload, engines):
             progress.update(task, description=demand.name)
-            asked.append((demand, ask_in_turns(demand.ask, demand.windows, patience)))
+            spreads = ask_in_turns(demand.ask, demand.windows, patience, keep_warm=keep_warm)
+            asked.append((demand, spreads))
         progress.remove_task(task)
     return Measured(data.usage_count(), loading, recorded, disk, asked)
 
