@@ -2,12 +2,12 @@
 
 ``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
 ``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
-``edges`` for the days that a window covers in part; ``timelines``, ``usage_counts``, ``outcomes``,
-``conversation_usage``, ``export`` and ``changes`` are a question each; ``ranking``, ``unused``,
-``totals`` and ``type_timelines`` are about all resources of a type, which ``type_counting`` counts
-at once from ``columns``; ``catalogue`` has what is said of resources, ``replies`` and ``signals``
-tell what else was recorded; ``erasing`` and ``retention`` remove, by way of ``removing``; ``audit``
-says who did what; ``checking`` verifies all of it.
+``edges`` and ``reply_times`` for the days that a window covers in part; ``timelines``,
+``usage_counts``, ``outcomes``, ``conversation_usage``, ``export`` and ``changes`` are a question
+each; ``ranking``, ``unused``, ``totals`` and ``type_timelines`` are about all resources of a type,
+which ``type_counting`` counts at once from ``columns``; ``catalogue`` has what is said of
+resources, ``replies`` and ``signals`` tell what else was recorded; ``erasing`` and ``retention``
+remove, by way of ``removing``; ``audit`` says who did what; ``checking`` verifies all of it.
 """
 
 import sqlite3

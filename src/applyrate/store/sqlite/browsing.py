@@ -15,9 +15,9 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.counting import FIND_RESOURCE, Counter, to_span
 from applyrate.store.sqlite.days import Days
-from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.outcomes import conversations_of
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import (
     APPLIED,
     BLOCK_BITS,

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import msgspec
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.kept import Kept
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import ORDINAL_BITS, resource_range
 from applyrate.usage import ResourceType
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import Column, ColumnKey, make_column, size_of
-from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.kept import Kept
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import ORDINAL_BITS, resource_range
 
 

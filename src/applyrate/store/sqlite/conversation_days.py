@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import to_numbers
-from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.packing import pack, unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import BLOCK_BITS, DAY
 
 

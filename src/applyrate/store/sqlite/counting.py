@@ -13,8 +13,9 @@ import msgspec
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.days import Day, Days, DaysAt, Row
-from applyrate.store.sqlite.edges import Edges, Part, Span, choose
+from applyrate.store.sqlite.edges import Edges, Part
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import (
     APPLIED,
     AVAILABLE,
@@ -106,7 +107,7 @@ class Counter:
         self._org = org
         self._span = span
         self._cut_days = {time // DAY for time in span if time % DAY}
-        self.edges = Edges(db, org, span)
+        self.edges = Edges(db, days.reply_times, org, span)
 
     def tally(self, resource: int) -> Tallies:
         """The counts of a resource, of both kinds."""
@@ -186,7 +187,7 @@ class Counter:
         timeline = None
         if kind == APPLIED:  # what was applied was mostly available
             known = next((r.timeline for r in rows.rows(AVAILABLE) if r.block == row.block), None)
-            timeline = choose(known, replies) if known else None
+            timeline = known.choose_all(replies) if known else None
         timeline = timeline or self.edges.look_up(replies)
         self._days.keep_timeline(resource, day, row, timeline)
         return self.edges.cut(timeline)

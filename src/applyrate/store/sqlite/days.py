@@ -11,32 +11,23 @@ import sqlite3
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import REPLY_BYTES, ReplyTimes, Timeline
 from applyrate.store.sqlite.rows import APPLIED
-
-if TYPE_CHECKING:
-    from array import array
 
 MAX_KEPT_BYTES = 48 * 1024 * 1024
 """What the decoded days of a process take, about."""
 
 _ROW_BYTES = 500
 _DAY_BYTES = 250
-_REPLY_BYTES = 16
-
-
-class Timeline(NamedTuple):
-    """Replies in the order of their times (microseconds), and their conversations, as ordinals."""
-
-    times: "array[int]"
-    replies: "array[int]"
-    conversations: "array[int]"
+_REPLY_TIMES_SHARE = 4
+"""So many of them one part is for the times of all replies."""
 
 
 class Row(Struct, gc=False):  # many are kept, and none is part of a circle
@@ -81,11 +72,17 @@ class Days:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.reply_times = ReplyTimes(max_bytes // _REPLY_TIMES_SHARE)
+        self._max_bytes = max_bytes - max_bytes // _REPLY_TIMES_SHARE
         self._lock = threading.Lock()
         self.version = -1
-        self.kept_bytes = 0
+        self._kept_bytes = 0
         self._resources: OrderedDict[int, _Resource] = OrderedDict()
+
+    @property
+    def kept_bytes(self) -> int:
+        """What everything that is kept takes, about."""
+        return self._kept_bytes + self.reply_times.kept_bytes
 
     def advance(self, db: sqlite3.Connection) -> None:
         """Give the usages a new version, in the write transaction that changes them."""
@@ -105,6 +102,7 @@ class Days:
 
     def clear(self) -> None:
         """Forget everything: a transaction was undone, or the file is another one."""
+        self.reply_times.clear()
         with self._lock:
             self._clear()
 
@@ -146,20 +144,20 @@ class Days:
             known = self._resources.get(resource)
             kept = known.days.get(day) if known else None
             if known and kept and any(one is row for one in kept.available + kept.applied):
-                more = _REPLY_BYTES * len(timeline.times)
+                more = REPLY_BYTES * len(timeline.times)
                 kept.bytes += more
                 self._spend(known, more)
 
     def _spend(self, known: "_Resource", more: int) -> None:
         known.bytes += more
-        self.kept_bytes += more
-        while self.kept_bytes > self._max_bytes:
+        self._kept_bytes += more
+        while self._kept_bytes > self._max_bytes:
             _, longest_unasked = self._resources.popitem(last=False)
-            self.kept_bytes -= longest_unasked.bytes
+            self._kept_bytes -= longest_unasked.bytes
 
     def _clear(self) -> None:
         self._resources.clear()
-        self.kept_bytes = 0
+        self._kept_bytes = 0
         self.version = -1
 
 

@@ -6,27 +6,18 @@ are read, by time, which tells only what lies inside. Whichever is less work.
 """
 
 import sqlite3
-from array import array
-from bisect import bisect_left
 from itertools import compress
 from typing import NamedTuple
 
 import msgspec
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.days import Timeline
+from applyrate.store.sqlite.reply_times import ReplyTimes, Span, Timeline, to_timeline
 from applyrate.store.sqlite.rows import DAY, ORDINAL_BITS
 
 _FEW = 64
 _LOOK_UP_COST = 8
 """Looking a reply up costs about as much as reading so many in order of time; few are just done."""
-
-
-class Span(NamedTuple):
-    """A window in microseconds: ``start`` ≤ t < ``end``."""
-
-    start: int
-    end: int
 
 
 class Part(NamedTuple):
@@ -41,56 +32,66 @@ class Part(NamedTuple):
 class Edges:
     """The edges of one organization and window; what all resources share is read at most once."""
 
-    def __init__(self, db: sqlite3.Connection, org: int, span: Span) -> None:
+    def __init__(self, db: sqlite3.Connection, times: ReplyTimes, org: int, span: Span) -> None:
         self._db = db
+        self._times = times
         self._org = org
         self._span = span
-        self._all_replies: dict[int, _Replies] = {}
+        self._all_replies: dict[int, Timeline | None] = {}
+        self._together: dict[int, BitMap] = {}
         self._places: dict[int, dict[int, int]] = {}
 
     def cut(self, timeline: Timeline) -> Part | None:
         """What of a timeline lies inside the window; None where nothing does."""
-        first = bisect_left(timeline.times, self._span.start)
-        end = bisect_left(timeline.times, self._span.end, first)
-        if first == end:
+        inside = timeline.cut(self._span)
+        if not inside.times:
             return None
         return Part(
-            BitMap(timeline.replies[first:end]),
-            BitMap(timeline.conversations[first:end]),
-            timeline.times[first],
-            timeline.times[end - 1],
+            BitMap(inside.replies),
+            BitMap(inside.conversations),
+            inside.times[0],
+            inside.times[-1],
         )
 
     def pick(self, day: int, replies: BitMap) -> Part | None:
         """What of a day's replies lies inside the window, found among all that do."""
         all_replies = self._replies_of(day)
-        inside = [reply in replies for reply in all_replies.replies]
-        found = _Replies(*(list(compress(column, inside)) for column in all_replies))
-        if not found.replies:
+        if day not in self._together:
+            self._together[day] = BitMap(all_replies.replies)
+        together = self._together[day]
+        found = together & replies
+        if not found:
             return None
-        return Part(
-            BitMap(found.replies),
-            BitMap(found.conversations),
-            self._replied_at(found.replies[0]),
-            self._replied_at(found.replies[-1]),
-        )
+        times, conversations = all_replies.times, all_replies.conversations
+        if len(found) == len(together):
+            return Part(found, BitMap(conversations), times[0], times[-1])
+        inside = [reply in found for reply in all_replies.replies]
+        first, last = inside.index(True), len(inside) - 1 - inside[::-1].index(True)
+        chosen = BitMap(list(compress(conversations, inside)))
+        return Part(found, chosen, times[first], times[last])
+
+    def timeline(self, day: int, replies: BitMap) -> Timeline:
+        """The times and conversations of a day's replies, all of which lie inside the window."""
+        if self.is_busy(day, replies):
+            return self._replies_of(day).choose(replies)
+        return self.look_up(replies)
 
     def last_at(self, day: int, replies: BitMap) -> int | None:
         """The time of the last of a day's replies inside the window, asked of many resources."""
+        all_replies = self._replies_of(day)
         if day not in self._places:
-            in_order = self._replies_of(day).replies
-            self._places[day] = {reply: place for place, reply in enumerate(in_order)}
+            self._places[day] = {reply: place for place, reply in enumerate(all_replies.replies)}
         places = self._places[day]
         last = max((places[reply] for reply in replies if reply in places), default=None)
-        return None if last is None else self._replied_at(self._replies_of(day).replies[last])
+        return None if last is None else all_replies.times[last]
 
     def is_busy(self, day: int, replies: BitMap) -> bool:
         """Whether a day's replies are better picked from all of them than looked up."""
         if len(replies) <= _FEW:
             return False
         limit = _LOOK_UP_COST * len(replies)
-        if day in self._all_replies:
-            return len(self._all_replies[day].replies) <= limit
+        if known := self._known_replies_of(day):
+            return len(known.replies) <= limit
         (count,) = self._db.execute(_COUNT, (self._org, *self._bounds(day), limit + 1)).fetchone()
         return bool(count <= limit)
 
@@ -98,19 +99,20 @@ class Edges:
         """The times and conversations of replies, one by one."""
         ordinals = msgspec.json.encode(list(replies)).decode()
         rows = self._db.execute(_LOOK_UP, (ordinals, self._org << ORDINAL_BITS))
-        times, found, conversations = _to_columns(rows.fetchone())
-        return Timeline(array("q", times), array("I", found), array("I", conversations))
+        return to_timeline(rows.fetchone())
 
-    def _replies_of(self, day: int) -> "_Replies":
+    def _replies_of(self, day: int) -> Timeline:
+        known = self._known_replies_of(day)
+        if known is None:
+            known = self._times.read(self._db, self._org, day, self._span)
+            self._all_replies[day] = known
+        return known
+
+    def _known_replies_of(self, day: int) -> Timeline | None:
         if day not in self._all_replies:
-            rows = self._db.execute(_ALL_REPLIES, (self._org, *self._bounds(day)))
-            self._all_replies[day] = _Replies(*_to_columns(rows.fetchone()))
+            kept = self._times.find(self._db, self._org, day)
+            self._all_replies[day] = kept and kept.cut(self._span)
         return self._all_replies[day]
-
-    def _replied_at(self, reply: int) -> int:
-        key = (self._org << ORDINAL_BITS | reply,)
-        (at,) = self._db.execute("SELECT replied_at FROM reply WHERE id = ?", key).fetchone()
-        return int(at)
 
     def _bounds(self, day: int) -> Span:
         return Span(
@@ -119,40 +121,9 @@ class Edges:
         )
 
 
-class _Replies(NamedTuple):
-    """Replies in order of time, and their conversations, as ordinals."""
-
-    replies: list[int]
-    conversations: list[int]
-
-
-def choose(timeline: Timeline, replies: BitMap) -> Timeline | None:
-    """The part of a timeline that is of those replies; None where it lacks one of them."""
-    inside = [reply in replies for reply in timeline.replies]
-    count = sum(inside)
-    if count < len(replies):
-        return None
-    if count == len(inside):
-        return timeline
-    # An array takes a list at once, and an iterator item by item.
-    return Timeline(
-        *(array(column.typecode, list(compress(column, inside))) for column in timeline)
-    )
-
-
-def _to_columns(columns: tuple[str | None, ...]) -> list[list[int]]:
-    """Columns that come as text, which turns into numbers in a third of the time of rows."""
-    return [msgspec.json.decode(f"[{column or ''}]", type=list[int]) for column in columns]
-
-
 _COUNT = """
 SELECT count(*) FROM
     (SELECT 1 FROM reply WHERE org = ? AND replied_at >= ? AND replied_at < ? LIMIT ?)
-"""
-_ALL_REPLIES = """
-SELECT group_concat(id & 0xFFFFFFFF), group_concat(conversation & 0xFFFFFFFF) FROM
-    (SELECT id, conversation FROM reply INDEXED BY reply_time
-     WHERE org = ? AND replied_at >= ? AND replied_at < ? ORDER BY replied_at)
 """
 _LOOK_UP = """
 SELECT group_concat(replied_at), group_concat(id & 0xFFFFFFFF),

@@ -9,8 +9,9 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import to_numbers
 from applyrate.store.sqlite.days import days_worth_asking
-from applyrate.store.sqlite.edges import Edges, Span
+from applyrate.store.sqlite.edges import Edges
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import DAY
 
 _FEW = 200

@@ -7,7 +7,7 @@ from functools import cached_property
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import Column, ColumnKey, Columns, add_up, to_numbers
-from applyrate.store.sqlite.edges import Span
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import DAY, resource_range
 from applyrate.store.sqlite.type_days import TypeDay, read_type_days
 from applyrate.usage import ResourceType

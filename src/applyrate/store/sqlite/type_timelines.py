@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from applyrate.store.sqlite.columns import ColumnKey, Columns
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
-from applyrate.store.sqlite.edges import Span
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import APPLIED, AVAILABLE, DAY, to_micros
 from applyrate.store.sqlite.type_days import QUARTER, read_type_days
 from applyrate.usage import ResourceType, UsageBucket

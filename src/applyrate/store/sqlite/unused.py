@@ -16,8 +16,9 @@ from applyrate.store.sqlite.columns import Columns, to_numbers
 from applyrate.store.sqlite.counting import LONG_AGO, Counter, to_span
 from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
-from applyrate.store.sqlite.edges import Edges, Span
+from applyrate.store.sqlite.edges import Edges
 from applyrate.store.sqlite.last_use import last_applied
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import APPLIED, AVAILABLE, from_micros
 from applyrate.store.sqlite.searching import find_matching
 from applyrate.store.sqlite.type_counting import TypeCounter
@@ -187,7 +188,7 @@ class _Unused:
     def _last_applied(self, numbers: BitMap) -> dict[int, int]:
         """When resources were last applied before the window, by id: inside it they were not."""
         before = Span(LONG_AGO, min(self._span))
-        edges = Edges(self._db, self._org, before)
+        edges = Edges(self._db, self._days.reply_times, self._org, before)
         found = dict[int, int]()
         for on_day in last_applied(self._db, edges, self._of_type.ids, before, numbers):
             found |= on_day

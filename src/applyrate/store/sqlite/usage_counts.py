@@ -17,8 +17,8 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import more_calls, to_numbers
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
-from applyrate.store.sqlite.edges import Span
 from applyrate.store.sqlite.packing import unpack
+from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import DAY, KIND_CODE, to_micros
 from applyrate.usage import ResourceType, UsageKind
 
