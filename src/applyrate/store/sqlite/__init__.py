@@ -2,7 +2,7 @@
 
 ``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
 ``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
-``edges`` and ``reply_times`` for the days that a window covers in part; ``timelines``,
+``edges`` and ``reply_order`` for the days that a window covers in part; ``timelines``,
 ``usage_counts``, ``outcomes``, ``conversation_usage``, ``export`` and ``changes`` are a question
 each; ``ranking``, ``unused``, ``totals`` and ``type_timelines`` are about all resources of a type,
 which ``type_counting`` counts at once from ``columns``; ``catalogue`` has what is said of

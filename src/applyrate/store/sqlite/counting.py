@@ -107,7 +107,7 @@ class Counter:
         self._org = org
         self._span = span
         self._cut_days = {time // DAY for time in span if time % DAY}
-        self.edges = Edges(db, days.reply_times, org, span)
+        self.edges = Edges(db, days.reply_order, org, span)
 
     def tally(self, resource: int) -> Tallies:
         """The counts of a resource, of both kinds."""

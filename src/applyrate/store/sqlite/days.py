@@ -18,7 +18,8 @@ from msgspec import Struct
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.packing import unpack
-from applyrate.store.sqlite.reply_times import REPLY_BYTES, ReplyTimes, Timeline
+from applyrate.store.sqlite.reply_order import ReplyOrder
+from applyrate.store.sqlite.reply_times import REPLY_BYTES, Timeline
 from applyrate.store.sqlite.rows import APPLIED
 
 MAX_KEPT_BYTES = 48 * 1024 * 1024
@@ -26,8 +27,8 @@ MAX_KEPT_BYTES = 48 * 1024 * 1024
 
 _ROW_BYTES = 500
 _DAY_BYTES = 250
-_REPLY_TIMES_SHARE = 4
-"""So many of them one part is for the times of all replies."""
+_REPLY_ORDER_SHARE = 8
+"""So many of them one part is for the order of replies."""
 
 
 class Row(Struct, gc=False):  # many are kept, and none is part of a circle
@@ -72,8 +73,8 @@ class Days:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.reply_times = ReplyTimes(max_bytes // _REPLY_TIMES_SHARE)
-        self._max_bytes = max_bytes - max_bytes // _REPLY_TIMES_SHARE
+        self.reply_order = ReplyOrder(max_bytes // _REPLY_ORDER_SHARE)
+        self._max_bytes = max_bytes - max_bytes // _REPLY_ORDER_SHARE
         self._lock = threading.Lock()
         self.version = -1
         self._kept_bytes = 0
@@ -82,7 +83,7 @@ class Days:
     @property
     def kept_bytes(self) -> int:
         """What everything that is kept takes, about."""
-        return self._kept_bytes + self.reply_times.kept_bytes
+        return self._kept_bytes + self.reply_order.kept_bytes
 
     def advance(self, db: sqlite3.Connection) -> None:
         """Give the usages a new version, in the write transaction that changes them."""
@@ -102,7 +103,7 @@ class Days:
 
     def clear(self) -> None:
         """Forget everything: a transaction was undone, or the file is another one."""
-        self.reply_times.clear()
+        self.reply_order.clear()
         with self._lock:
             self._clear()
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import msgspec
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.reply_times import ReplyTimes, Span, Timeline, to_timeline
+from applyrate.store.sqlite.reply_order import InOrder, ReplyOrder, replied_at
+from applyrate.store.sqlite.reply_times import Span, Timeline, to_timeline
 from applyrate.store.sqlite.rows import DAY, ORDINAL_BITS
 
 _FEW = 64
@@ -32,66 +33,55 @@ class Part(NamedTuple):
 class Edges:
     """The edges of one organization and window; what all resources share is read at most once."""
 
-    def __init__(self, db: sqlite3.Connection, times: ReplyTimes, org: int, span: Span) -> None:
+    def __init__(self, db: sqlite3.Connection, order: ReplyOrder, org: int, span: Span) -> None:
         self._db = db
-        self._times = times
+        self._order = order
         self._org = org
         self._span = span
-        self._all_replies: dict[int, Timeline | None] = {}
+        self._in_order: dict[int, InOrder] = {}
         self._together: dict[int, BitMap] = {}
         self._places: dict[int, dict[int, int]] = {}
 
     def cut(self, timeline: Timeline) -> Part | None:
         """What of a timeline lies inside the window; None where nothing does."""
-        inside = timeline.cut(self._span)
-        if not inside.times:
+        times, replies, conversations = timeline.cut(self._span)
+        if not times:
             return None
-        return Part(
-            BitMap(inside.replies),
-            BitMap(inside.conversations),
-            inside.times[0],
-            inside.times[-1],
-        )
+        return Part(BitMap(replies), BitMap(conversations), times[0], times[-1])
 
     def pick(self, day: int, replies: BitMap) -> Part | None:
         """What of a day's replies lies inside the window, found among all that do."""
-        all_replies = self._replies_of(day)
+        in_order, conversations = self._replies_of(day)
         if day not in self._together:
-            self._together[day] = BitMap(all_replies.replies)
-        together = self._together[day]
-        found = together & replies
+            self._together[day] = BitMap(in_order)
+        found = self._together[day] & replies
         if not found:
             return None
-        times, conversations = all_replies.times, all_replies.conversations
-        if len(found) == len(together):
-            return Part(found, BitMap(conversations), times[0], times[-1])
-        inside = [reply in found for reply in all_replies.replies]
-        first, last = inside.index(True), len(inside) - 1 - inside[::-1].index(True)
-        chosen = BitMap(list(compress(conversations, inside)))
-        return Part(found, chosen, times[first], times[last])
-
-    def timeline(self, day: int, replies: BitMap) -> Timeline:
-        """The times and conversations of a day's replies, all of which lie inside the window."""
-        if self.is_busy(day, replies):
-            return self._replies_of(day).choose(replies)
-        return self.look_up(replies)
+        first, last = 0, len(in_order) - 1
+        if len(found) == len(self._together[day]):
+            of_found = BitMap(conversations)
+        else:
+            inside = [reply in found for reply in in_order]
+            of_found = BitMap(list(compress(conversations, inside)))
+            first, last = inside.index(True), last - inside[::-1].index(True)
+        return Part(found, of_found, *map(self._replied_at, (in_order[first], in_order[last])))
 
     def last_at(self, day: int, replies: BitMap) -> int | None:
         """The time of the last of a day's replies inside the window, asked of many resources."""
-        all_replies = self._replies_of(day)
+        in_order, _ = self._replies_of(day)
         if day not in self._places:
-            self._places[day] = {reply: place for place, reply in enumerate(all_replies.replies)}
+            self._places[day] = {reply: place for place, reply in enumerate(in_order)}
         places = self._places[day]
         last = max((places[reply] for reply in replies if reply in places), default=None)
-        return None if last is None else all_replies.times[last]
+        return None if last is None else self._replied_at(in_order[last])
 
     def is_busy(self, day: int, replies: BitMap) -> bool:
         """Whether a day's replies are better picked from all of them than looked up."""
         if len(replies) <= _FEW:
             return False
         limit = _LOOK_UP_COST * len(replies)
-        if known := self._known_replies_of(day):
-            return len(known.replies) <= limit
+        if day in self._in_order:
+            return len(self._in_order[day].replies) <= limit
         (count,) = self._db.execute(_COUNT, (self._org, *self._bounds(day), limit + 1)).fetchone()
         return bool(count <= limit)
 
@@ -101,18 +91,13 @@ class Edges:
         rows = self._db.execute(_LOOK_UP, (ordinals, self._org << ORDINAL_BITS))
         return to_timeline(rows.fetchone())
 
-    def _replies_of(self, day: int) -> Timeline:
-        known = self._known_replies_of(day)
-        if known is None:
-            known = self._times.read(self._db, self._org, day, self._span)
-            self._all_replies[day] = known
-        return known
+    def _replies_of(self, day: int) -> InOrder:
+        if day not in self._in_order:
+            self._in_order[day] = self._order.read(self._db, self._org, day, self._span)
+        return self._in_order[day]
 
-    def _known_replies_of(self, day: int) -> Timeline | None:
-        if day not in self._all_replies:
-            kept = self._times.find(self._db, self._org, day)
-            self._all_replies[day] = kept and kept.cut(self._span)
-        return self._all_replies[day]
+    def _replied_at(self, reply: int) -> int:
+        return replied_at(self._db, self._org, reply)
 
     def _bounds(self, day: int) -> Span:
         return Span(

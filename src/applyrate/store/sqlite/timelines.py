@@ -8,6 +8,7 @@ import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -17,7 +18,8 @@ from applyrate.store.sqlite.counting import FIND_RESOURCE, Tallies, Tally, count
 from applyrate.store.sqlite.days import Days, Row
 from applyrate.store.sqlite.edges import Edges
 from applyrate.store.sqlite.packing import unpack
-from applyrate.store.sqlite.reply_times import ReplyTimes, Span, Timeline
+from applyrate.store.sqlite.reply_order import ReplyOrder
+from applyrate.store.sqlite.reply_times import Span, Timeline, to_timeline
 from applyrate.store.sqlite.rows import (
     APPLIED,
     AVAILABLE,
@@ -28,7 +30,7 @@ from applyrate.store.sqlite.rows import (
 )
 from applyrate.usage import ResourceType, UsageSummary
 
-_MOST_KEPT = 1_000_000
+_MOST_KEPT = 1_300_000
 """Usages whose times are kept for one resource: half of what all decoded days may take."""
 
 
@@ -93,7 +95,7 @@ class _Rows:
     def __iter__(self) -> Iterator[_DayRow]:
         """The rows day by day, those of available usages first."""
         for number, read in self._read.items():
-            day = _Day(self._db, self._days.reply_times, self._org, number)
+            day = _Day(self._db, self._days.reply_order, self._org, number)
             for kind in (AVAILABLE, APPLIED):
                 for row in read.rows(kind):
                     yield _DayRow(day, kind, row)
@@ -121,18 +123,27 @@ class _Rows:
 
 
 class _Day:
-    """A day of an organization."""
+    """A day of an organization; all of its replies are read at most once, and then let go."""
 
-    def __init__(self, db: sqlite3.Connection, times: ReplyTimes, org: int, number: int) -> None:
+    def __init__(self, db: sqlite3.Connection, order: ReplyOrder, org: int, number: int) -> None:
+        self._db = db
+        self._org = org
         self.number = number
-        self._edges = Edges(db, times, org, Span(number * DAY, (number + 1) * DAY))
+        self._span = Span(number * DAY, (number + 1) * DAY)
+        self._edges = Edges(db, order, org, self._span)
         self.found: dict[int, Timeline] = {}
 
     def timeline(self, block: int, replies: BitMap) -> Timeline:
         """The times of some of the day's replies, which are of one block."""
         known = self.found.get(block)  # what was applied was mostly available
         timeline = known.choose_all(replies) if known else None
-        return timeline or self._edges.timeline(self.number, replies)
+        if timeline is None and self._edges.is_busy(self.number, replies):
+            timeline = self._all_replies.choose_all(replies)
+        return timeline or self._edges.look_up(replies)
+
+    @cached_property
+    def _all_replies(self) -> Timeline:
+        return to_timeline(self._db.execute(_ALL_REPLIES, (self._org, *self._span)).fetchone())
 
 
 class _Spans:
@@ -193,6 +204,12 @@ SELECT min(first_at), max(last_at) FROM usage_total WHERE kind IN (0, 1) AND res
 """
 _REPLIES = """
 SELECT replies FROM usage_day WHERE day = ? AND kind = ? AND resource = ? AND block = ?
+"""
+_ALL_REPLIES = """
+SELECT group_concat(replied_at), group_concat(id & 0xFFFFFFFF),
+       group_concat(conversation & 0xFFFFFFFF) FROM
+    (SELECT replied_at, id, conversation FROM reply INDEXED BY reply_time
+     WHERE org = ? AND replied_at >= ? AND replied_at < ? ORDER BY replied_at)
 """
 _MORE_CALLS = """
 SELECT reply, count(*) - 1 FROM invocation

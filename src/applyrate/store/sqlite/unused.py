@@ -188,7 +188,7 @@ class _Unused:
     def _last_applied(self, numbers: BitMap) -> dict[int, int]:
         """When resources were last applied before the window, by id: inside it they were not."""
         before = Span(LONG_AGO, min(self._span))
-        edges = Edges(self._db, self._days.reply_times, self._org, before)
+        edges = Edges(self._db, self._days.reply_order, self._org, before)
         found = dict[int, int]()
         for on_day in last_applied(self._db, edges, self._of_type.ids, before, numbers):
             found |= on_day
