@@ -13,7 +13,7 @@ FRONTEND := src/applyrate/dashboard/frontend
 BUNDLE := src/applyrate/dashboard/static/manifest.json
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo install test check format docs screenshots fuzz storm soak bench bench-quick lock clean
+.PHONY: help serve demo install test check audit format docs screenshots fuzz storm soak bench bench-quick lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ check: .venv/installed-dev $(BUNDLE)  ## format, lint, types, and the tests of w
 format: .venv/installed-dev  ## format and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: .venv/installed-dev  ## ask what is known against the packages that are locked
+	$(BIN)/python -m tests.advisories
 
 docs: .venv/installed-dev  ## build the documentation site in docs/_build
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -b dirhtml docs docs/_build/site
