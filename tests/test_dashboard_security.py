@@ -110,6 +110,37 @@ def test_the_proof_may_come_as_a_header(server: Server) -> None:
         assert made.status_code == 200
 
 
+@pytest.mark.parametrize("sender", ["cross-site", "same-site", "unheard-of"])
+def test_a_form_that_another_origin_sent_is_refused_whatever_its_proof(
+    server: Server, sender: str
+) -> None:
+    org = server.new_org()
+    with reading(server, server.new_key(org)) as reader:
+        page, told = reader.open("/dashboard/keys"), {"Sec-Fetch-Site": sender}
+        fields = {**hidden_fields(page, "/dashboard/keys"), "name": "forged", "access": "full"}
+        refused = reader.http.post("/dashboard/keys", data=fields, headers=told)
+        assert refused.status_code == 403
+        assert "another origin sent it" in text_of(refused)
+        assert len(server.store.keys(org)) == 1
+        for own in ("same-origin", "none"):
+            made = reader.http.post("/dashboard/keys", data=fields, headers={"Sec-Fetch-Site": own})
+            assert made.status_code == 200
+
+
+def test_of_two_sessions_that_a_browser_sends_none_is_believed(server: Server) -> None:
+    with (
+        reading(server, server.new_key(server.new_org())) as attacker,
+        reading(server, server.new_key(server.new_org())) as reader,
+    ):
+        own, other = (each.http.cookies[SESSION] for each in (reader, attacker))
+        for sent in (f"{SESSION}={own}; {SESSION}={other}", f"{SESSION}=x; a=b; {SESSION} = {own}"):
+            refused = httpx.get(f"{server.url}/dashboard/keys", headers={"Cookie": sent})
+            assert refused.status_code == 400
+            assert f"the cookie {SESSION}: given more than once" in text_of(refused)
+        twice = f"{SESSION}={own}; {SESSION}={own}"
+        assert httpx.get(f"{server.url}/dashboard/keys", headers={"Cookie": twice}).is_success
+
+
 def test_nobody_is_signed_in_by_another_sites_form(server: Server) -> None:
     key = server.new_key(server.new_org())
     forged = httpx.post(f"{server.url}/dashboard/sign-in", data={"key": key})

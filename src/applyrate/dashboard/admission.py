@@ -11,7 +11,7 @@ from litestar.response import Redirect
 from applyrate.api.auth import Caller
 from applyrate.api.request import Request
 from applyrate.dashboard.forms import require_csrf_token
-from applyrate.dashboard.policy import SECURITY_HEADERS, SESSION_COOKIE
+from applyrate.dashboard.policy import SECURITY_HEADERS, SESSION_COOKIE, read_cookie
 from applyrate.dashboard.sessions import find_session
 
 OPEN: Final = "open_page"
@@ -28,7 +28,7 @@ _SAFE: Final = ("GET", "HEAD")
 async def admit_reader(request: Request) -> Response[Any] | None:
     """Let a request pass to its page; whoever has no session is led to the sign-in.
 
-    Raises Forbidden for a form that does not belong to the session.
+    Raises Forbidden for a form that does not belong to the session, InvalidInput for two sessions.
     """
     request.add_answer_headers(SECURITY_HEADERS)
     token = session_token(request)
@@ -49,8 +49,11 @@ async def admit_reader(request: Request) -> Response[Any] | None:
 
 
 def session_token(request: Request) -> str | None:
-    """The token that the browser sent, whether or not it is of a session."""
-    return request.cookies.get(SESSION_COOKIE) or None
+    """The token that the browser sent, whether or not it is of a session.
+
+    Raises InvalidInput for several.
+    """
+    return read_cookie(request, SESSION_COOKIE)
 
 
 def is_signed_in(request: Request) -> bool:

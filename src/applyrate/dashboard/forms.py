@@ -64,13 +64,18 @@ async def read_form(request: Request) -> Form:
 
 
 _MOST_FIELDS = 200
+_OWN = ("same-origin", "none")
+"""``none``: the reader, and no page, made the browser send it."""
 
 
 async def require_csrf_token(request: Request, token: str) -> None:
     """Raise Forbidden unless the request comes from a page of whoever holds the token.
 
-    The proof is the form's hidden field, or the header that htmx sends.
+    The proof is the form's hidden field, or the header that htmx sends. A browser that tells whose
+    page sent the form (Fetch Metadata, ``Sec-Fetch-Site``) is believed before any proof.
     """
+    if request.headers.get("sec-fetch-site", "none") not in _OWN:
+        raise Forbidden("the form does not belong to this session: another origin sent it")
     given = request.headers.get(CSRF_HEADER) or (await read_form(request)).text(CSRF_FIELD)
     if not is_csrf_token(given, token):
         raise Forbidden(

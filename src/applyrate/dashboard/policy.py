@@ -5,6 +5,7 @@ from typing import Final
 from litestar.datastructures import Cookie
 
 from applyrate.api.request import Request
+from applyrate.errors import InvalidInput
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; "
@@ -49,6 +50,23 @@ def make_cookie(request: Request, name: str, value: str, max_age_seconds: int | 
         httponly=True,
         samesite="lax",
     )
+
+
+def read_cookie(request: Request, name: str) -> str | None:
+    """The value of a cookie that the browser sent, None for an empty one, too.
+
+    Raises InvalidInput where there are several: another service of the same host may have set one,
+    and nothing in the request tells whose is whose (RFC 6265, section 8.6).
+    """
+    sent = request.headers.getall("cookie", [])
+    pairs = [part.partition("=") for header in sent for part in header.split(";")]
+    given = {value.strip() for key, _, value in pairs if key.strip() == name}
+    if len(given) > 1:
+        raise InvalidInput(
+            f"the cookie {name}: given more than once; clear the cookies of this address, and of"
+            " whatever else runs on its host"
+        )
+    return next(iter(given), None) or None
 
 
 def is_behind_tls(request: Request) -> bool:

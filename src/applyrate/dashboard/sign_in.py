@@ -14,7 +14,7 @@ from applyrate.dashboard.admission import OPEN, SEE_OTHER, SIGN_IN, is_signed_in
 from applyrate.dashboard.attempts import Attempts
 from applyrate.dashboard.forms import read_form, require_csrf_token
 from applyrate.dashboard.pages import render
-from applyrate.dashboard.policy import SESSION_COOKIE, VISITOR_COOKIE, make_cookie
+from applyrate.dashboard.policy import SESSION_COOKIE, VISITOR_COOKIE, make_cookie, read_cookie
 from applyrate.dashboard.tokens import new_token
 from applyrate.errors import Forbidden
 from applyrate.keys import digest, is_well_formed
@@ -41,7 +41,7 @@ async def sign_in(request: Request) -> Response[Any]:
     """
     form = await read_form(request)
     wanted = _checked_path(form.text("next", longest=4_096))
-    visitor = request.cookies.get(VISITOR_COOKIE)
+    visitor = read_cookie(request, VISITOR_COOKIE)
     if not visitor:
         raise Forbidden("the browser sent no cookie; allow cookies for this address and try again")
     await require_csrf_token(request, visitor)
@@ -92,7 +92,7 @@ async def open_link(request: Request) -> Response[Any]:
 
 def _form(request: Request, wanted: str, complaint: str = "") -> Response[Any]:
     """The page with the form, which belongs to the visitor's cookie that comes with it."""
-    visitor = request.cookies.get(VISITOR_COOKIE) or new_token()
+    visitor = read_cookie(request, VISITOR_COOKIE) or new_token()
     request.cookies[VISITOR_COOKIE] = visitor
     page = render(
         request,
