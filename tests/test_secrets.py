@@ -1,9 +1,10 @@
 """What opens something is in no log, no answer and no file, whatever is asked and goes wrong."""
 
 import base64
+import inspect
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from applyrate.api.cursors import Question
 from applyrate.api.redaction import redact
 from applyrate.dashboard.sessions import make_link
+from applyrate.dashboard.tokens import is_csrf_token
 from applyrate.keys import digest, generate_key, issue_key
 from applyrate.store.sqlite import SQLiteStore
 from tests.asks import Ask, asks
@@ -206,6 +209,12 @@ def test_a_look_up_does_the_same_for_every_key(tmp_path: Path) -> None:
 
 
 _FIND = "SELECT key_id FROM api_key WHERE digest = ?"
+
+
+@pytest.mark.parametrize("check", [is_csrf_token, Question.position])
+def test_a_proof_is_compared_in_constant_time(check: Callable[..., object]) -> None:
+    """Read in the code: on a machine that does other work, no clock would tell."""
+    assert "hmac.compare_digest(" in inspect.getsource(check)
 
 
 def test_a_guess_that_is_nearly_right_is_answered_as_any_other(server: Server) -> None:
