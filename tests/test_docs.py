@@ -23,7 +23,7 @@ from applyrate.settings import PREFIX, Settings
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 
 
 def text_of(page: str) -> str:
@@ -94,6 +94,16 @@ def test_every_link_on_the_front_pages_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
         if not target.startswith("https://"):
             assert (ROOT / target.partition("#")[0]).exists(), target
+
+
+def test_every_threat_has_a_test_that_is_there() -> None:
+    threats = text_of("threat-model.md").partition("\n## Threats and answers\n")[2]
+    rows = re.findall(r"^\| (?!threat|---)(.+) \|$", threats, re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)`", row.rpartition(" | ")[2])
+        assert named, row
+        assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_a_decision_has_a_number_and_a_title() -> None:
