@@ -217,5 +217,7 @@ def test_whole_buckets_reach_to_the_end_of_the_calendar() -> None:
     window = whole(last, last, Interval.DAY, UTC)
     assert window.to_at is not None
     assert window.to_at >= last
+    east = whole(last - timedelta(hours=1), last, Interval.DAY, ZoneInfo("Pacific/Kiritimati"))
+    assert east == Window(last - timedelta(hours=1), last)  # whose clocks show the year 10000
     first = datetime.min.replace(tzinfo=UTC)
     assert whole(first, first, Interval.DAY, ZoneInfo("America/Lima")).from_at == first

@@ -134,7 +134,7 @@ def test_a_thread_that_works_for_a_request_knows_its_id(caplog: pytest.LogCaptur
     formatted = []
 
     def work() -> None:
-        tell(Event.STORE_UNREADABLE, route="/x", error="e")
+        tell(Event.CHANGES_UNREADABLE, org="acme")
         formatted.append(JsonFormatter().format(caplog.records[-1]))
 
     token = REQUEST_ID.set("mine")
@@ -149,11 +149,11 @@ def test_a_thread_that_works_for_a_request_knows_its_id(caplog: pytest.LogCaptur
 def test_text_is_read_by_a_person_and_cannot_forge_a_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tell(Event.STORE_UNREADABLE, route="/x", error="it\nis (a='b')")
+    tell(Event.CHANGES_UNREADABLE, org="acme", problem="it\nis (a='b')")
     line = TextFormatter().format(caplog.records[-1])
     assert re.fullmatch(
-        r"[0-9-]{10}T[0-9:.]{12}Z ERROR store_unreadable: the store cannot answer a question"
-        r" \(route=/x error=\"it\\nis \(a='b'\)\"\)",
+        r"[0-9-]{10}T[0-9:.]{12}Z ERROR changes_unreadable: what changed cannot be read for the"
+        r" streams \(org=acme problem=\"it\\nis \(a='b'\)\"\)",
         line,
     )
 

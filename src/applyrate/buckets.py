@@ -78,12 +78,13 @@ def whole(first_at: datetime, last_at: datetime, interval: Interval, zone: tzinf
     """
     try:
         from_at = _start(first_at, interval, zone)
-        to_at = next(_starts(last_at, None, interval, zone), datetime.max.replace(tzinfo=UTC))
+        to_at = next(_starts(last_at, None, interval, zone), _LAST)
     except OverflowError:
-        return Window(first_at, last_at + RESOLUTION)
+        return Window(first_at, min(last_at, _LAST - RESOLUTION) + RESOLUTION)
     return Window(from_at, to_at)
 
 
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _LONGEST_NAME: Final = 64
 _WELL_KNOWN: Final = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo")
 _HOUR: Final = timedelta(hours=1)

@@ -1,6 +1,5 @@
 """Whatever goes wrong, as an answer: one body, its status, the headers that belong to it."""
 
-import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -68,11 +67,6 @@ def _translate(request: litestar.Request[Any, Any, Any], error: Exception) -> Ap
     path, request_id = redact(request.scope["path"]), request.scope[REQUEST_ID]  # type: ignore[typeddict-item]  # a key of our own
     if isinstance(error, NotFoundException):
         return NotFound(f"{path}: there is no such path; /docs shows those there are")
-    if isinstance(error, sqlite3.OperationalError):
-        tell(Event.STORE_UNREADABLE, route=_route(request), error=str(error))
-        return Unavailable(
-            f"the store cannot answer now ({error}); try again", retry_after_seconds=1
-        )
     tell(Event.REQUEST_FAILED, error, method=request.scope["method"], route=_route(request))
     return ApplyrateError(f"something went wrong here; the service's log has it as {request_id}")
 

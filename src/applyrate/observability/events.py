@@ -23,7 +23,6 @@ class Event(Enum):
 
     PART_NOT_READY = (logging.WARNING, "a part of the service is not ready")
     PART_READY = (logging.WARNING, "a part of the service is ready again")
-    STORE_UNREADABLE = (logging.ERROR, "the store cannot answer a question")
     FILE_UNUSABLE = (
         logging.ERROR,
         "a file of the data cannot be used now",
