@@ -22,6 +22,7 @@ from applyrate.usage import (
     Applied,
     Available,
     ConversationFacts,
+    Erasure,
     Recording,
     Reply,
     ResourceType,
@@ -75,6 +76,12 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
         yield inbox
 
 
+def erase(store: Store, *session_ids: str) -> Erasure:
+    """Erase conversations as everybody does; what is gone."""
+    *_, gone = housekeeping.erase(store, "acme", session_ids, "tester")
+    return gone
+
+
 def count(store: Store, resource_type: ResourceType, name: str) -> tuple[int, int]:
     summary = store.summary("acme", resource_type, name, Window())
     return summary.applied_sessions, summary.applied_replies
@@ -105,7 +112,7 @@ def test_no_file_shows_a_byte_of_it(store: Store, inbox: Inbox, tmp_path: Path) 
     )
     inbox.add([SpanBatch("acme", spans_of(9999, SECRET, f"{SECRET} whispered " * 40))])
     assert len(shown(tmp_path)) == 4
-    erased = store.erase("acme", [SECRET])
+    erased = erase(store, SECRET)
     assert (erased.session_count, erased.reply_count) == (1, 18)
     assert finish_erasures(store, inbox)
     assert shown(tmp_path) == []
@@ -117,7 +124,7 @@ def test_no_file_shows_a_byte_of_it(store: Store, inbox: Inbox, tmp_path: Path) 
 
 
 def test_what_is_erased_before_it_arrives_never_does(store: Store) -> None:
-    assert store.erase("acme", ["s_1"]).session_count == 0
+    assert erase(store, "s_1").session_count == 0
     (receipt,) = store.record([Recording("acme", [reply(1, "s_1"), reply(1, "s_2")])])
     assert (receipt.accepted, [refusal.is_gone for refusal in receipt.refused]) == (1, [True])
     told = "session_id: 's_1' was erased; nothing of it is recorded again"
@@ -129,7 +136,7 @@ def test_what_is_erased_before_it_arrives_never_does(store: Store) -> None:
 
 
 def test_one_that_is_there_in_spite_of_that_is_a_fault(store: Store, tmp_path: Path) -> None:
-    store.erase("acme", ["s_1"])
+    erase(store, "s_1")
     assert list(store.check()) == []
     with closing(sqlite3.connect(tmp_path / "applyrate.db")) as db, db:
         db.execute("INSERT INTO conversation (id, org, session_id) VALUES (1 << 32, 1, 's_1')")
@@ -141,7 +148,7 @@ def test_a_resource_that_nobody_else_used_goes_with_it(store: Store) -> None:
     store.record([Recording("acme", [reply(1, "s_1")], names=names)])
     record(store, reply(2, "s_2"))
     version = store.changes("acme").version
-    store.erase("acme", ["s_1"])
+    erase(store, "s_1")
     assert store.catalogue("acme", KB, ["kb_1"]) == {}
     assert [row.resource_id for row in store.resources("acme", KB, Window(), limit=9).items] == [
         "kb_2"
@@ -156,7 +163,7 @@ def test_a_process_that_remembers_a_resource_that_is_gone_makes_it_anew(
 ) -> None:
     record(store, reply(1, "s_1"), reply(2, "s_2"))
     with closing(open_store(tmp_path)) as other:
-        other.erase("acme", ["s_1"])
+        erase(other, "s_1")
         record(other, reply(3, "s_3"))
     record(store, reply(8, "s_4"))  # of kb_1, like the first
     assert count(store, KB, "kb_1") == (1, 1)
@@ -175,7 +182,7 @@ def test_an_answer_that_was_given_before_is_not_given_again(store: Store) -> Non
         return [by_id.applied_replies, of_list.applied_replies, totals[0].applied_replies]
 
     before = ask()
-    store.erase("acme", ["s_1"])
+    erase(store, "s_1")
     after = ask()
     assert all(new < old for old, new in zip(before, after, strict=True))
     assert after[0] == after[1]
@@ -183,7 +190,7 @@ def test_an_answer_that_was_given_before_is_not_given_again(store: Store) -> Non
 
 def test_an_id_is_never_given_twice(store: Store, tmp_path: Path) -> None:
     record(store, reply(1, "s_1"))
-    store.erase("acme", ["s_1"])
+    erase(store, "s_1")
     record(store, reply(2, "s_2"))
     with closing(sqlite3.connect(tmp_path / "applyrate.db")) as db:
         for table in ("conversation", "reply"):
@@ -195,7 +202,7 @@ def test_an_erasure_that_was_cut_off_is_finished_by_the_next_start(
 ) -> None:
     record(store, reply(1, SECRET, last_message="whispered"))
     inbox.add([SpanBatch("acme", spans_of(1, SECRET, "whispered"))])
-    store.erase("acme", [SECRET])
+    erase(store, SECRET)
     store.close()
     inbox.close()
     assert shown(tmp_path)
@@ -215,7 +222,7 @@ def wait_until(holds: object, seconds: float = 30) -> None:
 def erase_all(folder: Path, sessions: Sequence[str], told: Connection) -> None:
     with closing(open_store(folder)) as store:
         for session_id in sessions:
-            store.erase("acme", [session_id])
+            erase(store, session_id)
             told.send(session_id)
 
 
@@ -248,6 +255,59 @@ def test_an_erasure_that_is_killed_is_whole_or_not_begun(tmp_path: Path) -> None
         left = [one for one, conversation in known.items() if conversation is not None]
         assert all(len(found.replies) == 5 for found in known.values() if found)
         assert counted == len(left) >= len(known) - len(acknowledged) - 1
+
+
+def erase_in_steps(folder: Path, told: Connection) -> None:
+    with closing(open_store(folder)) as store:
+        gone = store.erase("acme", [SECRET])
+        while gone != housekeeping.NOTHING_GONE:
+            told.send(gone.reply_count)
+            gone = store.continue_erasing("acme", 20)
+
+
+def test_a_long_erasure_that_is_killed_between_its_steps_is_finished_by_the_service(
+    tmp_path: Path,
+) -> None:
+    size, spawn = 3_000, multiprocessing.get_context("spawn")
+    of_it = [reply(n, SECRET, last_message=f"{SECRET} whispered") for n in range(size)]
+    with closing(open_store(tmp_path)) as store:
+        record(store, *of_it, reply(1, "s_2"))
+    ours, theirs = spawn.Pipe(duplex=False)
+    eraser = spawn.Process(target=erase_in_steps, args=(tmp_path, theirs))
+    eraser.start()
+    known_gone = sum(ours.recv() for _ in range(4))
+    eraser.kill()
+    eraser.join()
+    theirs.close()
+    with closing(open_store(tmp_path)) as store:
+        assert list(store.check()) == []
+        half = store.conversation("acme", SECRET)
+        assert half is not None
+        assert half.last_message is None
+        assert 0 < len(half.replies) <= size - known_gone
+        assert count(store, LOOK, "look") == (2, 2 * len(half.replies) + 2)
+        (receipt,) = store.record([Recording("acme", of_it)])  # does not bring it back
+        assert receipt.accepted == 0
+        assert all(refusal.is_gone for refusal in receipt.refused)
+    with running_server(tmp_path) as server:
+        wait_until(lambda: server.store.conversation("acme", SECRET) is None)
+        wait_until(lambda: not shown(tmp_path))
+        assert count(server.store, LOOK, "look") == (1, 2)
+        assert list(server.store.check()) == []
+
+
+def test_a_long_conversation_is_gone_when_the_answer_comes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_server(data) as server:
+        replies = [reply(n, SECRET, last_message=f"{SECRET} whispered") for n in range(2_000)]
+        record(server.store, *replies, reply(1, "s_2"))
+        client = server.client("acme")
+        assert client.delete(f"/conversations/{SECRET}").status_code == 204
+        assert shown(data) == []
+        assert client.get(f"/conversations/{SECRET}/usage").status_code == 404
+        counted = client.get("/resource-usage/action/look/usage-summary").json()
+        assert (counted["applied_sessions"], counted["applied_replies"]) == (1, 2)
+        assert list(server.store.check()) == []
 
 
 def test_over_http_it_is_gone_from_every_answer(tmp_path: Path) -> None:
@@ -349,6 +409,32 @@ def test_the_command_asks_first_and_erases_beside_a_running_service(tmp_path: Pa
         assert told == "Erased 1 conversation with 1 reply.\n"
 
 
+def test_the_command_erases_what_a_running_service_has_only_in_memory(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_server(data, trace_quiet_seconds=0) as server:
+        client = server.client("acme")
+        body = {
+            "reply_id": f"r of {SECRET}",
+            "session_id": SECRET,
+            "replied_at": "2026-03-01T10:00:00Z",
+            "last_message": "whispered",
+        }
+        client.post("/replies", json=body).raise_for_status()
+        root = sent("a", None, {**AGENT, "gen_ai.conversation.id": SECRET}, trace=7)
+        export(client, root, service="shop")
+        conflict = client.post("/replies", json=body | {"replied_at": "2026-03-02T10:00:00Z"})
+        assert SECRET in conflict.json()["message"]  # and the service will write that down
+        erased = answer("erase", SECRET, "--yes", "--data", data, "--org", "acme")
+        assert erased["session_count"] == 1
+        assert shown(data) == []
+        bad = {"reply_id": "r_2", "session_id": "s_2", "replied_at": "once"}
+        client.post("/replies", json=bad)
+        wait_until(lambda: client.get("/intake/rejected").json()["items"])
+        (noted,) = client.get("/intake/rejected").json()["items"]
+        assert noted["message"].startswith("replied_at")
+        assert shown(data) == []
+
+
 def test_a_reader_of_an_earlier_moment_only_delays_the_scrubbing(
     store: Store, inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,7 +443,7 @@ def test_a_reader_of_an_earlier_moment_only_delays_the_scrubbing(
     with closing(sqlite3.connect(tmp_path / "applyrate.db")) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM reply").fetchone()
-        store.erase("acme", [SECRET])
+        erase(store, SECRET)
         assert not finish_erasures(store, inbox)
         assert store.needs_scrub()
         record(store, reply(2, "s_2"))  # and nobody waits

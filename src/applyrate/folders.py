@@ -7,9 +7,11 @@ however that ends.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from applyrate.errors import ApplyrateError, Unavailable
 
@@ -44,7 +46,7 @@ def hold(folder: Path) -> int:
     Raises Unavailable while somebody has it alone, and OSError.
     """
     descriptor = os.open(folder, os.O_RDONLY)
-    if not _lock(descriptor, fcntl.LOCK_SH):
+    if not (_lock(descriptor, fcntl.LOCK_SH) or _lock_again(descriptor)):
         os.close(descriptor)
         raise Unavailable(
             f"a backup is being restored into {folder.name}; try again soon",
@@ -75,6 +77,24 @@ def hold_alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether anybody holds a folder now. Raises OSError."""
+    try:
+        with hold_alone(folder):
+            return False
+    except FolderInUse:
+        return True
+
+
+def _lock_again(descriptor: int) -> bool:
+    """Hold what somebody perhaps had alone for the moment of ``is_held``."""
+    time.sleep(_MOMENT_SECONDS)
+    return _lock(descriptor, fcntl.LOCK_SH)
+
+
+_MOMENT_SECONDS: Final = 0.02
 
 
 def _lock(descriptor: int, kind: int) -> bool:

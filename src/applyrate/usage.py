@@ -507,7 +507,7 @@ class Keeping(Struct, frozen=True):
 
 
 class Erasure(Struct, frozen=True):
-    """What was erased together; the counts are of what had been there."""
+    """What is gone, of what had been there: conversations that nothing is left of, and replies."""
 
     session_count: int
     reply_count: int

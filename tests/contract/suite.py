@@ -33,6 +33,7 @@ from applyrate.usage import (
     CatalogueEntry,
     Changes,
     ConversationFacts,
+    Erasure,
     RecordedReply,
     Recording,
     Reply,
@@ -128,14 +129,23 @@ class StoreMachine(RuleBasedStateMachine):
             self.oracle.set_conversation(org, session_id, named)
 
     @precondition(lambda self: len(self.oracle.erased) < 4)
-    @rule(org=orgs, session_ids=st.lists(sessions, min_size=1, max_size=2))
-    def erase(self, org: str, session_ids: list[str]) -> None:
-        erased = self.store.erase(org, session_ids)
-        expected = self.oracle.erase(org, session_ids)
-        assert (erased.session_count, erased.reply_count) == expected
-        finished = [one.erasure_id for one in self.store.unfinished_erasures()]
-        self.store.finish_erasures(finished)
+    @rule(
+        org=orgs,
+        session_ids=st.lists(sessions, min_size=1, max_size=2),
+        limit=st.integers(1, 5),
+    )
+    def erase(self, org: str, session_ids: list[str], limit: int) -> None:
+        """Step by step, and everything adds up after each."""
+        gone = self.store.erase(org, session_ids)
+        session_count, reply_count = gone.session_count, gone.reply_count
         assert list(self.store.check()) == []
+        while (gone := self.store.continue_erasing(org, limit)) != Erasure(0, 0):
+            session_count += gone.session_count
+            reply_count += gone.reply_count
+            assert list(self.store.check()) == []
+        assert (session_count, reply_count) == self.oracle.erase(org, session_ids)
+        while unfinished := self.store.unfinished_erasures():
+            self.store.finish_erasures([one.erasure_id for one in unfinished])
 
     @rule(org=orgs, before=instants, limit=st.integers(1, 5))
     def expire(self, org: str, before: datetime, limit: int) -> None:

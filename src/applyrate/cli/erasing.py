@@ -1,6 +1,8 @@
 """``applyrate erase``: conversations, or the texts of messages, that are to be gone for good."""
 
-from typing import TYPE_CHECKING, Annotated
+import time
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 from msgspec import Struct
@@ -17,14 +19,13 @@ from applyrate.cli.options import (
 )
 from applyrate.cli.terminal import print_json, show_count, stderr, stdout
 from applyrate.errors import InvalidInput
+from applyrate.folders import is_held
 from applyrate.usage import COMMAND_LINE, AuditAction
 
-if TYPE_CHECKING:
-    from applyrate.intake.inbox import Inbox
-    from applyrate.store import Store
-
 _MAX_ID = 512
-_MESSAGES_AT_A_TIME = 500
+_MESSAGES_AT_A_TIME = 200
+_SERVICE_SECONDS: Final = 10
+_POLL_SECONDS: Final = 0.05
 
 
 class Erased(Struct, frozen=True):
@@ -65,19 +66,17 @@ def erase(
     session_ids = sessions or []
     if bool(session_ids) == messages:
         raise InvalidInput("name conversations to erase, or --messages, and not both")
-    with opened_existing(data) as store, opened_inbox(data) as inbox:
-        what = (
-            f"the texts of all messages of {org}"
-            if messages
-            else f"{show_count(len(session_ids), 'conversation')} of {org}"
-        )
+    what = (
+        f"the texts of all messages of {org}"
+        if messages
+        else f"{show_count(len(session_ids), 'conversation')} of {org}"
+    )
+    with opened_existing(data):
         if not yes:
             typer.confirm(f"Erase {what} for good?", abort=True, err=True)
-        with stderr().status("Erasing ..."):
-            erased = (
-                _erase_messages(store, inbox, org) if messages else _erase(store, org, session_ids)
-            )
-            is_scrubbed = _finish(store, inbox)
+    with stderr().status("Erasing ..."):
+        erased = _erase_messages(data, org) if messages else _erase(data, org, session_ids)
+        is_scrubbed = _finish(data)
     if as_json:
         print_json(erased)
     elif messages:
@@ -93,21 +92,36 @@ def erase(
         stderr().print(told, style="yellow")
 
 
-def _erase(store: "Store", org: str, session_ids: list[str]) -> Erased:
-    erasure = store.erase(org, session_ids)
+def _erase(data: Path, org: str, session_ids: list[str]) -> Erased:
+    from applyrate.intake.housekeeping import NOTHING_GONE, erase
+
+    erasure = NOTHING_GONE
+    with opened_existing(data) as store:
+        for erasure in erase(store, org, session_ids, COMMAND_LINE):  # noqa: B007 (the last counts)
+            pass
     return Erased(erasure.session_count, erasure.reply_count, 0)
 
 
-def _erase_messages(store: "Store", inbox: "Inbox", org: str) -> Erased:
-    store.note_act(org, COMMAND_LINE, AuditAction.MESSAGES_ERASE)
-    inbox.erase_messages(org)
+def _erase_messages(data: Path, org: str) -> Erased:
     total = 0
-    while count := store.erase_messages(org, _MESSAGES_AT_A_TIME):
-        total += count
+    with opened_existing(data) as store, opened_inbox(data) as inbox:
+        store.note_act(org, COMMAND_LINE, AuditAction.MESSAGES_ERASE)
+        inbox.erase_messages(org)
+        while count := store.erase_messages(org, _MESSAGES_AT_A_TIME):
+            total += count
     return Erased(0, 0, total)
 
 
-def _finish(store: "Store", inbox: "Inbox") -> bool:
+def _finish(data: Path) -> bool:
+    """Finish what was erased; where the service runs, it does, since it has notes in memory."""
     from applyrate.intake.housekeeping import finish_erasures
 
-    return finish_erasures(store, inbox)
+    if is_held(data):
+        until = time.monotonic() + _SERVICE_SECONDS
+        with opened_existing(data) as store:
+            while time.monotonic() < until:
+                if not store.needs_scrub():
+                    return True
+                time.sleep(_POLL_SECONDS)
+    with opened_existing(data) as store, opened_inbox(data) as inbox:
+        return finish_erasures(store, inbox)

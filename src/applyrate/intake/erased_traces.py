@@ -5,7 +5,7 @@ for first, and only what holds them is decoded.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from applyrate.intake.room import Kept
 from applyrate.intake.spans import ObservedSpan
 
-_TRACES_AT_A_TIME: Final = 500
+_TRACES_AT_A_TIME: Final = 50
+"""Those of one commit: whoever brings spans waits for it."""
 
 
 def traces_about(
@@ -40,6 +41,12 @@ def trace_ids(reply_ids: Sequence[str]) -> set[str]:
 def unchanged_since(db: sqlite3.Connection, org: str, before: int) -> list[int]:
     """Some keys of an organization's traces without a new span since a moment (microseconds)."""
     return [key for (key,) in db.execute(_UNCHANGED, (org, before, _TRACES_AT_A_TIME))]
+
+
+def in_parts(traces: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The traces in parts that are each dropped in one commit."""
+    for start in range(0, len(traces), _TRACES_AT_A_TIME):
+        yield traces[start : start + _TRACES_AT_A_TIME]
 
 
 def still_kept(db: sqlite3.Connection, traces: Iterable[int]) -> list[Kept]:

@@ -19,6 +19,7 @@ from applyrate.intake.arrivals import add_arrivals, forget_arrivals, measure_dep
 from applyrate.intake.assembly import Pins, is_top
 from applyrate.intake.erased_traces import (
     erase_outputs,
+    in_parts,
     still_kept,
     trace_ids,
     traces_about,
@@ -102,11 +103,15 @@ class InboxLoad(Struct, frozen=True):
 
 
 class Inbox:
-    """The file. Every method may be called from any thread; what one wrote is on disk."""
+    """The file. Every method may be called from any thread; what one wrote is on disk.
+
+    ``needs_scrub``: what came of something that the store had removed was dropped meanwhile.
+    """
 
     def __init__(self, path: Path, *, max_spans: int) -> None:
         self._database = Database(path, resources.files("applyrate") / "intake" / "migrations")
         self._max_spans = max_spans
+        self.needs_scrub = False
         self._take_back_future()
 
     def add(self, batches: Sequence[SpanBatch]) -> list[None]:
@@ -150,9 +155,11 @@ class Inbox:
 
     def settle(self, settlements: Iterable[Settlement]) -> None:
         """Note what became of traces. One with a new span since it was read is derived again."""
+        settlements = list(settlements)
         with self._database.writing() as db:
             for settlement in settlements:
                 _settle(db, settlement)
+        self.needs_scrub |= any(settlement.is_gone for settlement in settlements)
 
     def forget(self, quiet_seconds: float, late_seconds: float) -> int:
         """Drop traces of which no late span is expected any more; how many there were.
@@ -241,8 +248,10 @@ class Inbox:
         with self._database.reading() as db:
             traces = traces_about(db, org, session_id, reply_ids)
         with self._database.writing() as db:
-            drop(db, still_kept(db, traces))
             erase_rejections(db, org, session_id, trace_ids(reply_ids))
+        for part in in_parts(traces):  # between which others write
+            with self._database.writing() as db:
+                drop(db, still_kept(db, part))
         return len(traces)
 
     def expire(self, org: str, before: int) -> int:
@@ -274,7 +283,8 @@ class Inbox:
 
     def scrub(self) -> bool:
         """Make the file show nothing of what was dropped; False where it must be tried again."""
-        return self._database.scrub()
+        self.needs_scrub = not self._database.scrub()
+        return not self.needs_scrub
 
     def close(self) -> None:
         """Release the file."""

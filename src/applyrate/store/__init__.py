@@ -64,17 +64,29 @@ class Store(Protocol):
         ...
 
     def erase(self, org: str, session_ids: Sequence[str], actor: str = COMMAND_LINE) -> Erasure:
-        """Erase conversations with all of their replies, in one transaction, and note who did.
+        """Begin to erase conversations with all of their replies, and note who did; what is gone.
 
-        No answer tells of them any more, nor does a copy made from then on, and what is recorded
-        or set of them later is refused, also where nothing was known of them. What a resource has
-        no usage left of goes with them: its name, and the resource unless it is catalogued. Until
-        ``finish_erasures``, ``unfinished_erasures`` names what was erased.
+        From then on what is recorded or set of them is refused, also where nothing was known of
+        them, and their texts are gone. So are their replies, as far as they may go in one
+        transaction that nobody waits long for; ``continue_erasing`` removes the others. What a
+        resource has no usage left of goes with them: its name, and the resource unless it is
+        catalogued. Until ``finish_erasures``, ``unfinished_erasures`` names what was erased.
+        """
+        ...
+
+    def continue_erasing(self, org: str, limit: int) -> Erasure:
+        """Remove up to ``limit`` replies of the conversations that were begun to be erased.
+
+        What is gone with this transaction, zeros once none of the organization's is being erased.
+        Then no answer tells of them any more, nor does a copy made from then on.
         """
         ...
 
     def unfinished_erasures(self) -> list[UnfinishedErasure]:
-        """The conversations that were erased here, and perhaps not yet outside of the store."""
+        """Conversations that were erased here, and perhaps not yet outside of the store.
+
+        The first of them, if they are many; a conversation comes repeatedly, with other replies.
+        """
         ...
 
     def finish_erasures(self, erasure_ids: Sequence[int]) -> None:
@@ -83,6 +95,10 @@ class Store(Protocol):
 
     def erase_messages(self, org: str, limit: int) -> int:
         """Erase the texts of messages of up to ``limit`` conversations; of how many it had any."""
+        ...
+
+    def fold(self) -> None:
+        """Do now, beside whoever writes, what a long log would make some commit do."""
         ...
 
     def needs_scrub(self) -> bool:
@@ -118,7 +134,8 @@ class Store(Protocol):
     def expire(self, org: str, before: datetime, limit: int) -> int:
         """Remove what is from before a moment, in one transaction; how much, 0 once there is none.
 
-        Up to ``limit`` replies, the oldest first; a conversation goes with its last one. Then
+        Up to ``limit`` replies, the oldest first, and no more than nobody waits long for; a
+        conversation goes with its last one. Then
         conversations that had none since they became known, before that moment. No answer tells of
         them any more, and no tombstone is set.
         """

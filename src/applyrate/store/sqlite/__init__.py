@@ -36,10 +36,13 @@ from applyrate.store.sqlite.database import Database
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
 from applyrate.store.sqlite.erasing import (
+    continue_erasing,
     erase_conversations,
     erase_messages,
     finish_erasures,
     forget_scrub_requests,
+    is_erasing,
+    needs_scrub,
     scrub_requests,
     unfinished_erasures,
 )
@@ -134,6 +137,13 @@ class SQLiteStore:
         with self._changing_usages() as db:
             return erase_conversations(db, self._days, org, session_ids, actor)
 
+    def continue_erasing(self, org: str, limit: int) -> Erasure:
+        with self._database.reading() as db:
+            if not is_erasing(db, org):
+                return Erasure(0, 0)
+        with self._changing_usages() as db:
+            return continue_erasing(db, self._days, org, limit)
+
     def unfinished_erasures(self) -> list[UnfinishedErasure]:
         with self._database.reading() as db:
             return unfinished_erasures(db)
@@ -148,7 +158,10 @@ class SQLiteStore:
 
     def needs_scrub(self) -> bool:
         with self._database.reading() as db:
-            return bool(scrub_requests(db))
+            return needs_scrub(db)
+
+    def fold(self) -> None:
+        self._database.fold()
 
     def scrub(self) -> bool:
         with self._database.reading() as db:

@@ -114,6 +114,20 @@ class Database:
         files = {"database": self._path, "wal": self._wal}
         return {kind: path.stat().st_size for kind, path in files.items() if path.exists()}
 
+    def fold(self) -> None:
+        """Fold the write-ahead log into the file as far as it can be, beside whoever writes.
+
+        A writer does it with the commit that makes the log long; then it has little left to do.
+        Raises Unavailable where the file cannot be written now.
+        """
+        try:
+            self._follow(Doing.WRITE)
+            with closing(self._connect(_READER_CACHE_KIB)) as db:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            self._explain(Doing.WRITE, error)
+            raise
+
     def scrub(self) -> bool:
         """Fold the write-ahead log into the file and empty it, so that it shows nothing erased.
 

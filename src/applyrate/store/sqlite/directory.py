@@ -106,7 +106,8 @@ class ConversationIds(dict[str, int]):
     """Conversation ids by ``session_id``; one that is not there is looked up, or made.
 
     ``found`` has the ordinals of those that were there, ``erased`` the ids of those that were
-    erased; looking up one of these raises ErasedConversation.
+    erased; looking up one of these raises ErasedConversation. ``going`` has the ids of those that
+    are being erased.
     """
 
     def __init__(self, db: sqlite3.Connection, org: int) -> None:
@@ -116,6 +117,7 @@ class ConversationIds(dict[str, int]):
         self._db = db
         self._org = org
         self._tombstones = Tombstones(db, org)
+        self.going = {key for (key,) in db.execute(_GOING, ordinal_range(org))}
 
     def __missing__(self, session_id: str) -> int:
         self.meet([session_id])
@@ -127,6 +129,11 @@ class ConversationIds(dict[str, int]):
         """Look many up at once; those that are not there are made, unless they were erased."""
         asked = dict.fromkeys(session_ids)
         found = dict(find_names(self._db, _FIND_CONVERSATIONS, self._org, list(asked)))
+        if self.going:
+            going = {name for name, key in found.items() if key in self.going}
+            self.erased |= going
+            asked = {name: None for name in asked if name not in going}
+            found = {name: key for name, key in found.items() if name not in going}
         self.found.update([key & ORDINAL_MASK for key in found.values()])
         others = [name for name in asked if name not in found]
         if erased := self._tombstones.among(others):
@@ -152,6 +159,7 @@ def next_id(db: sqlite3.Connection, table: str, org: int) -> int:
 FIND_ORGANIZATION = "SELECT id FROM organization WHERE name = ?"
 FIND_RESOURCE = "SELECT id FROM resource WHERE org = ? AND type = ? AND resource_id = ?"
 FIND_CONVERSATION = "SELECT id FROM conversation WHERE org = ? AND session_id = ?"
+_GOING = "SELECT conversation FROM erasing WHERE conversation BETWEEN ? AND ?"
 _FIND_CONVERSATIONS = "SELECT session_id, id FROM conversation WHERE org = ? AND session_id IN ({})"
 
 _ADD_RESOURCE = """

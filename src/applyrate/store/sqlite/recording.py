@@ -202,6 +202,8 @@ class _Batch:
             self._new_replies.append((key, self._org, reply.reply_id, conversation, at))
         else:
             key, conversation, recorded_at, session_id = self._known[reply.reply_id]
+            if conversation in self._conversations.going:
+                raise _erased(session_id)
             if session_id != reply.session_id or recorded_at != at:
                 message = (
                     f"reply_id: {reply.reply_id!r} is already recorded in conversation "
@@ -227,8 +229,7 @@ class _Batch:
             )
             raise _Refused(message, is_gone=True)
         if session_id in self._conversations.erased:
-            message = f"session_id: {session_id!r} {ERASED}"
-            raise _Refused(message, is_gone=True)
+            raise _erased(session_id)
         return self._conversations[session_id]
 
     def _add_usages(self, reply: Reply, ordinal: int, conversation: int, at: int) -> None:
@@ -285,6 +286,10 @@ class _Batch:
                     replies_of.update({ids[name]: replies for name, replies in kind.items()})
         actions = ids_of[-1]
         self._usages.calls = {actions[name]: made for name, made in self._calls.items()}
+
+
+def _erased(session_id: str) -> _Refused:
+    return _Refused(f"session_id: {session_id!r} {ERASED}", is_gone=True)
 
 
 def _note(replies_of: _Names, names: Iterable[str], ordinal: int) -> None:

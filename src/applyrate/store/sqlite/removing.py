@@ -2,12 +2,16 @@
 
 Each touched row is read, its bits are cleared, and it is written once, or goes with its last bit.
 Whatever the rows add up to loses what they lost. A conversation that has replies elsewhere still
-counts for a resource as long as any row of it says so, and these rows are asked.
+counts for a resource as long as any row of it says so, and these rows are asked (``remaining``).
+
+Whoever writes waits meanwhile. So no removal takes more than it can do in some milliseconds,
+however many replies it is given, and whatever day, conversation or resource they belong to.
 """
 
 import sqlite3
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,6 +25,7 @@ from applyrate.store.sqlite.handoffs import handed_off
 from applyrate.store.sqlite.ids import retire
 from applyrate.store.sqlite.packing import pack, unpack
 from applyrate.store.sqlite.places import Place, place_of
+from applyrate.store.sqlite.remaining import Remaining
 from applyrate.store.sqlite.rows import APPLIED, DAY, ORDINAL_BITS, ordinal_range
 from applyrate.store.sqlite.type_days import org_and_type, take_away, type_of
 
@@ -38,16 +43,41 @@ class StoredReply(NamedTuple):
         return place_of(self.reply, self.replied_at)
 
 
+class Removed(NamedTuple):
+    """What one removal took: replies, and the conversations (ordinals) that have none left."""
+
+    replies: Sequence[StoredReply]
+    bare: BitMap
+
+
 def remove_replies(
     db: sqlite3.Connection, days: Days, org: int, replies: Iterable[StoredReply]
-) -> BitMap:
-    """Remove replies of an organization; the conversations (ordinals) that have none left.
+) -> Removed:
+    """Remove replies of an organization, from the first on, as many as may go at once.
 
-    It runs inside the caller's write transaction, which gave the usages a new version.
+    That is as many as touch MOST_ROWS rows, and as are found within a few milliseconds, but at
+    least one: whoever writes waits for it. It runs inside the caller's write transaction, which
+    gave the usages a new version.
     """
-    removal = _Removal(db, days, org, {one.reply: one for one in replies})
-    removal.carry_out()
-    return removal.bare
+    removal = _Removal(db, days, org)
+    removal.take(replies)
+    return removal.carry_out()
+
+
+MOST_ROWS = 300
+"""The rows of days that one removal rewrites, unless a single reply has more usages."""
+
+
+class _Row(NamedTuple):
+    """A stored row of a place, of which some replies go."""
+
+    kind: int
+    resource: int
+    usage_count: int
+    first_at: int
+    last_at: int
+    conversations: bytes
+    replies: BitMap
 
 
 class _Loss(Struct):
@@ -60,82 +90,91 @@ class _Loss(Struct):
 
 
 class _Removal:
-    """One removal. ``bare`` are the conversations that lose their last reply."""
+    """One removal: what goes is taken, then carried out."""
 
-    def __init__(
-        self, db: sqlite3.Connection, days: Days, org: int, replies: Mapping[int, StoredReply]
-    ) -> None:
+    def __init__(self, db: sqlite3.Connection, days: Days, org: int) -> None:
         self._db = db
         self._days = days
         self._org = org
-        self._replies = replies
-        self._touched = BitMap([one.conversation for one in replies.values()])
-        self._left = self._replies_left()
-        self._left_of = {one.reply: one.conversation for one in self._left}
-        self.bare = self._touched - BitMap(list(self._left_of.values()))
+        self._replies: dict[int, StoredReply] = {}
+        self._rows: dict[Place, list[_Row]] = {}
         self._losses: defaultdict[tuple[int, int], _Loss] = defaultdict(_Loss)
         self._lost_at: defaultdict[tuple[int, int, int], list[int]] = defaultdict(list)
 
-    def carry_out(self) -> None:
+    def take(self, replies: Iterable[StoredReply]) -> None:
+        """Take replies in, place by place, until there is enough to do."""
+        by_place: defaultdict[Place, list[StoredReply]] = defaultdict(list)
+        for one in replies:
+            by_place[one.place].append(one)
+        until, left = time.perf_counter() + _LOOK_SECONDS, MOST_ROWS
+        for place, going in by_place.items():
+            rows = self._read_rows(place, going)
+            count = len(going)
+            while len(touched := _touched(rows, going[:count])) > left and count > 1:
+                count //= 2
+            if self._replies and len(touched) > left:
+                return
+            self._replies.update((one.reply, one) for one in going[:count])
+            self._rows[place] = touched
+            left -= len(touched)
+            if count < len(going) or time.perf_counter() > until:
+                return
+
+    def carry_out(self) -> Removed:
+        """Remove what was taken."""
         org = self._org << ORDINAL_BITS
         self._db.executemany("DELETE FROM reply WHERE id = ?", [(org | r,) for r in self._replies])
         if self._replies:
             retire(self._db, "reply", org, org | max(self._replies))
-        by_place: defaultdict[Place, BitMap] = defaultdict(BitMap)
-        for one in self._replies.values():
-            by_place[one.place].add(one.reply)
-        still_there = BitMap(list(self._left_of))
-        for place, going in by_place.items():
-            self._clear(place, going, still_there)
+        replies = list(self._replies.values())
+        self._remaining = Remaining(
+            self._db, self._org, BitMap([one.conversation for one in replies])
+        )
+        for place, rows in self._rows.items():
+            self._clear(place, rows)
         take_away(self._db, self._lost_at, self._days.version)
         self._reduce_totals()
-        forget_conversation_days(
-            self._db,
-            self._org,
-            {(one.replied_at // DAY, one.conversation) for one in self._replies.values()}
-            - {(one.replied_at // DAY, one.conversation) for one in self._left},
-        )
+        self._forget_days()
+        return Removed(replies, self._remaining.bare)
 
-    def _replies_left(self) -> list[StoredReply]:
-        """What the touched conversations keep."""
-        wanted = msgspec.json.encode(list(self._touched)).decode()
-        rows = self._db.execute(_REPLIES, (wanted, self._org << ORDINAL_BITS))
-        return [one for row in rows if (one := StoredReply(*row)).reply not in self._replies]
-
-    def _clear(self, place: Place, going: BitMap, still_there: BitMap) -> None:
-        """Clear the bits of some replies in the rows of their place."""
-        times = [self._replies[reply].replied_at for reply in going]
+    def _read_rows(self, place: Place, going: Sequence[StoredReply]) -> list[_Row]:
+        """The rows of a place that may hold some replies, by their times."""
+        times = [one.replied_at for one in going]
         of_org = ordinal_range(self._org)
         query = (place.day, *of_org, place.block, min(times), max(times))
-        touched = list[int]()
-        for kind, resource, *row in self._db.execute(_ROWS, query).fetchall():
-            usage_count, first_at, last_at, packed_conversations, packed_replies = row
-            replies = unpack(packed_replies)
+        return [
+            _Row._make((*row, unpack(packed_replies)))
+            for *row, packed_replies in self._db.execute(_ROWS, query)
+        ]
+
+    def _clear(self, place: Place, rows: Iterable[_Row]) -> None:
+        """Clear the bits of the replies in the rows of a place."""
+        going = BitMap(list(self._replies))
+        for row in rows:
+            kind, resource, usage_count, first_at, last_at, packed, replies = row
             cleared = replies & going
-            if not cleared:
-                continue
-            touched.append(resource)
             calls = self._take_calls(resource, cleared) if kind == APPLIED else {}
             lost_at = [
                 self._replies[reply].replied_at
                 for reply in cleared
                 for _ in range(calls.get(reply, 1))
             ]
-            conversations = unpack(packed_conversations)
             kept = replies - cleared
             leaving = BitMap([self._replies[reply].conversation for reply in cleared])
-            leaving -= BitMap([self._left_of[reply] for reply in kept & still_there])
+            leaving -= self._remaining.in_row(place, kept, leaving)
             self._note(kind, resource, place, lost_at, leaving)
             row_key = (place.day, kind, resource, place.block)
             if not kept:
                 self._db.execute(_DELETE_ROW, row_key)
                 continue
-            if min(lost_at) <= first_at or max(lost_at) >= last_at:
-                first_at, last_at = self._bounds(kept, first_at, last_at)
+            if min(lost_at) <= first_at:
+                first_at = self._bound(_IN_ORDER, kept, first_at, last_at)
+            if max(lost_at) >= last_at:
+                last_at = self._bound(_BACKWARDS, kept, first_at, last_at)
             counts = (usage_count - len(lost_at), first_at, last_at)
-            bitmaps = (pack(conversations - leaving), pack(kept))
+            bitmaps = (pack(unpack(packed) - leaving), pack(kept))
             self._db.execute(_WRITE_ROW, (*counts, *bitmaps, *row_key))
-        self._days.forget(place.day, touched)
+        self._days.forget(place.day, [row.resource for row in rows])
 
     def _note(
         self, kind: int, resource: int, place: Place, lost_at: list[int], leaving: BitMap
@@ -146,6 +185,19 @@ class _Removal:
         loss.conversations |= leaving
         self._lost_at[type_of(resource), kind, place.day] += lost_at
 
+    def _forget_days(self) -> None:
+        """Note the days on which a conversation has no reply any more."""
+        last_at: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        for one in self._replies.values():
+            of_day = last_at[one.replied_at // DAY]
+            of_day[one.conversation] = max(one.replied_at, of_day.get(one.conversation, _EVER))
+        gone = [
+            (day, conversation)
+            for day, of_day in last_at.items()
+            for conversation in BitMap(list(of_day)) - self._remaining.on_day(day, of_day)
+        ]
+        forget_conversation_days(self._db, self._org, gone)
+
     def _take_calls(self, resource: int, replies: BitMap) -> dict[int, int]:
         """Take the invocations that a bit alone does not tell; how many of each reply."""
         wanted = msgspec.json.encode(list(replies)).decode()
@@ -155,24 +207,26 @@ class _Removal:
         self._db.executemany(_DELETE_CALLS, [(resource, org | reply) for reply in calls])
         return calls
 
-    def _bounds(self, replies: BitMap, first_at: int, last_at: int) -> tuple[int, int]:
-        """The times of the first and the last of a row's replies, which lie between two times."""
-        if len(replies) <= _FEW:
-            wanted = msgspec.json.encode(list(replies)).decode()
-            row: tuple[int, int] = self._db.execute(
-                _TIMES, (wanted, self._org << ORDINAL_BITS)
-            ).fetchone()
-            return row
-        first, last = (
-            next(at for reply, at in self._db.execute(query, bounds) if reply in replies)
-            for query in (_IN_ORDER, _BACKWARDS)
-            for bounds in [(self._org, first_at, last_at)]
-        )
-        return first, last
+    def _bound(self, query: str, replies: BitMap, first_at: int, last_at: int) -> int:
+        """The time of the first or last of a row's replies, which lie between two times.
+
+        It is soon met in the order of time; where it is not, each of them is looked up.
+        """
+        near = self._db.execute(query, (self._org, first_at, last_at, 4 * len(replies)))
+        for reply, at in near:
+            if reply in replies:
+                return int(at)
+        wanted = msgspec.json.encode(list(replies)).decode()
+        found = self._db.execute(_TIMES, (wanted, self._org << ORDINAL_BITS)).fetchone()
+        return int(found[query is _BACKWARDS])
 
     def _reduce_totals(self) -> None:
-        self._keep_those_elsewhere()
-        handoffs = handed_off(self._db, self._org, self._touched)
+        lost_by = {key: loss.conversations for key, loss in self._losses.items()}
+        for key, conversations in self._remaining.elsewhere(lost_by):
+            self._losses[key].conversations -= conversations
+        handoffs = handed_off(
+            self._db, self._org, {one.conversation for one in self._replies.values()}
+        )
         emptied = []
         for (kind, resource), loss in self._losses.items():
             usage_count, first_at, last_at = self._db.execute(
@@ -191,37 +245,26 @@ class _Removal:
             self._db.execute(_REDUCE_TOTAL, (*lost, first_at, last_at, kind, resource))
         note_emptied(self._db, emptied)
 
-    def _keep_those_elsewhere(self) -> None:
-        """Let a resource lose no conversation that still is in another of its rows."""
-        places: defaultdict[Place, BitMap] = defaultdict(BitMap)
-        for one in self._left:
-            places[one.place].add(one.conversation)
-        for place, conversations in places.items():
-            asked: defaultdict[int, list[int]] = defaultdict(list)
-            for (kind, resource), loss in self._losses.items():
-                if loss.conversations & conversations:
-                    asked[kind].append(resource)
-            for kind, resources in asked.items():
-                wanted = msgspec.json.encode(resources).decode()
-                query = (wanted, place.day, kind, place.block)
-                for resource, packed in self._db.execute(_CONVERSATIONS, query):
-                    self._losses[kind, resource].conversations -= unpack(packed)
-
     def _edge(self, query: str, kind: int, resource: int, at: int) -> int:
         """The time of the first or last usage that is left, going from the day of the old one."""
-        of_type = org_and_type(type_of(resource))
-        (day,) = self._db.execute(query, (*of_type, kind, at // DAY, resource)).fetchone()
-        first_at, last_at = self._db.execute(_DAY_BOUNDS, (day, kind, resource)).fetchone()
-        return int(first_at if query is _FIRST else last_at)
+        side, day = query is _LAST, at // DAY
+        bounds = self._db.execute(_DAY_BOUNDS, (day, kind, resource)).fetchone()
+        if bounds[side] is None:
+            of_type = org_and_type(type_of(resource))
+            (day,) = self._db.execute(query, (*of_type, kind, day, resource)).fetchone()
+            bounds = self._db.execute(_DAY_BOUNDS, (day, kind, resource)).fetchone()
+        return int(bounds[side])
 
 
-_FEW = 256
-"""So many replies are looked up one by one; the first of more is soon met in the order of time."""
+def _touched(rows: Iterable[_Row], going: Iterable[StoredReply]) -> list[_Row]:
+    """The rows that hold any of some replies."""
+    replies = BitMap([one.reply for one in going])
+    return [row for row in rows if row.replies.intersect(replies)]
 
-_REPLIES = """
-SELECT reply.id & 0xFFFFFFFF, conversation & 0xFFFFFFFF, replied_at
-FROM json_each(?1) AS wanted CROSS JOIN reply WHERE conversation = ?2 | wanted.value
-"""
+
+_LOOK_SECONDS = 0.01
+_EVER = -(2**62)
+
 _ROWS = """
 SELECT kind, resource, usage_count, first_at, last_at, conversations, replies FROM usage_day
 WHERE day = ? AND kind IN (0, 1) AND resource BETWEEN ? AND ? AND block = ?
@@ -243,9 +286,9 @@ WHERE reply.id = ?2 | wanted.value
 """
 _IN_ORDER = """
 SELECT id & 0xFFFFFFFF, replied_at FROM reply INDEXED BY reply_time
-WHERE org = ? AND replied_at BETWEEN ? AND ? ORDER BY replied_at
+WHERE org = ? AND replied_at BETWEEN ? AND ? ORDER BY replied_at LIMIT ?
 """
-_BACKWARDS = f"{_IN_ORDER} DESC"
+_BACKWARDS = _IN_ORDER.replace(" LIMIT", " DESC LIMIT")
 _READ_TOTAL = """
 SELECT usage_count, first_at, last_at FROM usage_total WHERE kind = ? AND resource = ?
 """
@@ -256,10 +299,6 @@ UPDATE usage_total SET conversation_count = conversation_count - ?,
 WHERE kind = ? AND resource = ?
 """
 _DELETE_TOTAL = "DELETE FROM usage_total WHERE kind = ? AND resource = ?"
-_CONVERSATIONS = """
-SELECT resource, conversations FROM json_each(?1) AS wanted CROSS JOIN usage_day
-WHERE day = ?2 AND kind = ?3 AND resource = wanted.value AND block = ?4
-"""
 # The days of its type are in order, and few of them are passed over until one has the resource.
 _FIRST = """
 SELECT type_day.day FROM type_day CROSS JOIN usage_day

@@ -62,7 +62,8 @@ def has_expired(db: sqlite3.Connection, org: str, before: int) -> bool:
 def expire(db: sqlite3.Connection, days: Days, org: str, before: int, limit: int) -> int:
     """Remove up to ``limit`` replies from before a moment, the oldest first; how many were removed.
 
-    Once there are none, conversations go that never had a reply, and count in their place.
+    They are fewer where more would take too long (see ``remove_replies``), but at least one. Once
+    there are none, conversations go that never had a reply, and count in their place.
     """
     (org_id,) = db.execute(FIND_ORGANIZATION, (org,)).fetchone()
     replies = [StoredReply(*row) for row in db.execute(_OLD, (org_id, before, limit))]
@@ -73,13 +74,13 @@ def expire(db: sqlite3.Connection, days: Days, org: str, before: int, limit: int
             request_scrub(db)
         return len(silent)
     request_scrub(db)
-    bare = remove_replies(db, days, org_id, replies)
-    delete_conversations(db, org_id, bare)
-    others = BitMap([one.conversation for one in replies]) - bare
+    removed = remove_replies(db, days, org_id, replies)
+    delete_conversations(db, org_id, removed.bare)
+    others = BitMap([one.conversation for one in removed.replies]) - removed.bare
     wanted = msgspec.json.encode(list(others)).decode()
     for query in _FORGET:
         db.execute(query, (before, wanted, org_id << ORDINAL_BITS))
-    return len(replies)
+    return len(removed.replies)
 
 
 def _silent(db: sqlite3.Connection, org: int, before: int, limit: int) -> BitMap:

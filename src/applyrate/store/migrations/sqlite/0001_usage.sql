@@ -196,6 +196,9 @@ CREATE TABLE tombstone (
 CREATE TABLE tombstone_key (key BLOB NOT NULL);
 INSERT INTO tombstone_key VALUES (randomblob(32));
 
+-- Conversations that have their tombstone, and replies that are still to go: many go in steps.
+CREATE TABLE erasing (conversation INTEGER PRIMARY KEY);
+
 -- Erasures that the tables above know and other files, or the write-ahead log, perhaps do not yet.
 -- reply_ids: a JSON array. Once all others know it the row is emptied; it is gone once the log was.
 CREATE TABLE unfinished_erasure (
