@@ -39,6 +39,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step is short, and every conversation but the shortest a long one."""
     monkeypatch.setattr(erasing, "ERASED_AT_ONCE", 2)
     monkeypatch.setattr(remaining, "_MANY", 3)
+    monkeypatch.setattr(remaining, "_SOME", 1)
     monkeypatch.setattr(removing, "MOST_ROWS", 9)
 
 

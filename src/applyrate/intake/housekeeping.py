@@ -80,7 +80,7 @@ class Pace:
 
 _SHORT_STEP_SECONDS: Final = 0.008
 _LONG_STEP_SECONDS: Final = 0.016
-_FEWEST_REPLIES: Final = 32
+_FEWEST_REPLIES: Final = 64
 _MOST_REPLIES: Final = 2_000
 
 

@@ -31,7 +31,7 @@ class Remaining:
         self._conversation_of: dict[int, int] = {}
         self._of_place: defaultdict[Place, BitMap] = defaultdict(BitMap)
         self._of_day: defaultdict[int, BitMap] = defaultdict(BitMap)
-        self._long_in_block: dict[tuple[int, int], BitMap] = {}
+        self._long_in_block: dict[tuple[int, int, int], BitMap] = {}
         self.bare = BitMap()
         for conversation in conversations:
             self._read(conversation)
@@ -41,7 +41,7 @@ class Remaining:
         """Those of the conversations that have one of the replies which a row of a place keeps."""
         there = BitMap([self._conversation_of[reply] for reply in kept & self._replies])
         for conversation in conversations & self._long:
-            if kept.intersect(self._in_block(conversation, place.block)):
+            if self._keeps(kept, conversation, place.block):
                 there.add(conversation)
         return there & conversations
 
@@ -112,15 +112,29 @@ class Remaining:
                 self._of_place[place].add(conversation)
                 self._of_day[place.day].add(conversation)
 
-    def _in_block(self, conversation: int, block: int) -> BitMap:
-        """The replies of a conversation in a block, of whatever day."""
-        known = self._long_in_block.get((conversation, block))
+    def _keeps(self, kept: BitMap, conversation: int, block: int) -> bool:
+        """Whether a row of a block keeps a reply of a long conversation.
+
+        Its first replies in the block nearly always tell; of a row that keeps few, each is asked.
+        """
+        if kept.intersect(self._in_block(conversation, block, _SOME)):
+            return True
+        if len(kept) <= _SOME:
+            org = self._org << ORDINAL_BITS
+            found = self._db.execute(_ANY_OF, (_wanted(kept), org, org | conversation))
+            return found.fetchone() is not None
+        return bool(kept.intersect(self._in_block(conversation, block, -1)))
+
+    def _in_block(self, conversation: int, block: int, limit: int) -> BitMap:
+        """The first replies of a conversation in a block, of whatever day; -1: all of them."""
+        key = conversation, block, limit
+        known = self._long_in_block.get(key)
         if known is None:
             org, first = self._org << ORDINAL_BITS, block << BLOCK_BITS
             last = first + (1 << BLOCK_BITS) - 1
-            query = (org | conversation, org | first, org | last)
+            query = (org | conversation, org | first, org | last, limit)
             (text,) = self._db.execute(_OF_BLOCK, query).fetchone()
-            known = self._long_in_block[conversation, block] = BitMap(to_numbers(text))
+            known = self._long_in_block[key] = BitMap(to_numbers(text))
         return known
 
 
@@ -131,9 +145,17 @@ def _wanted(numbers: Iterable[int]) -> str:
 _MANY = 65
 """A conversation that keeps so many replies is a long one."""
 
+_SOME = 500
+
 _REPLIES = "SELECT id & 0xFFFFFFFF, replied_at FROM reply WHERE conversation = ? LIMIT ?"
 _OF_BLOCK = """
-SELECT group_concat(id & 0xFFFFFFFF) FROM reply WHERE conversation = ? AND id BETWEEN ? AND ?
+SELECT group_concat(id & 0xFFFFFFFF) FROM (
+    SELECT id FROM reply WHERE conversation = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?
+)
+"""
+_ANY_OF = """
+SELECT 1 FROM json_each(?1) AS wanted CROSS JOIN reply
+WHERE reply.id = ?2 | wanted.value AND conversation = ?3 LIMIT 1
 """
 _BETWEEN = """
 SELECT 1 FROM reply INDEXED BY reply_time

@@ -210,10 +210,10 @@ class _Removal:
     def _bound(self, query: str, replies: BitMap, first_at: int, last_at: int) -> int:
         """The time of the first or last of a row's replies, which lie between two times.
 
-        It is soon met in the order of time; where it is not, each of them is looked up.
+        One of many is soon met in the order of time. Where it is not, each is looked up.
         """
-        near = self._db.execute(query, (self._org, first_at, last_at, 4 * len(replies)))
-        for reply, at in near:
+        limit = 4 * len(replies) if len(replies) > _FEW else 0
+        for reply, at in self._db.execute(query, (self._org, first_at, last_at, limit)):
             if reply in replies:
                 return int(at)
         wanted = msgspec.json.encode(list(replies)).decode()
@@ -263,6 +263,7 @@ def _touched(rows: Iterable[_Row], going: Iterable[StoredReply]) -> list[_Row]:
 
 
 _LOOK_SECONDS = 0.01
+_FEW = 256
 _EVER = -(2**62)
 
 _ROWS = """
