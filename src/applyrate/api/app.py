@@ -134,7 +134,9 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         logging_config=None,
     )
     _watch_state(services)
-    return Edge(Observed(cast("AsgiApp", app), seen, tracing), settings)
+    edge = Edge(Observed(cast("AsgiApp", app), seen, tracing), settings)
+    seen.under_way.set_function(lambda: edge.under_way)
+    return edge
 
 
 def _watch_state(services: Services) -> None:

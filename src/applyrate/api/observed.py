@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Awaitable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from applyrate.api.edge import REQUEST_ID as SCOPE_REQUEST_ID
 from applyrate.api.edge import AsgiApp, Message, Receive, Scope, Send
 from applyrate.observability.context import REQUEST_ID
 from applyrate.observability.events import Event
-from applyrate.observability.logs import tell
+from applyrate.observability.logs import is_told, tell
 from applyrate.observability.metrics import Metrics
-from applyrate.observability.tracing import NEVER_TRACED, RequestSpan, Tracing
+from applyrate.observability.tracing import NEVER_TRACED, Tracing
 
 UNMATCHED: Final = "unmatched"
 """What stands for the route where none has the path; else anybody could make up labels."""
@@ -40,35 +39,32 @@ class Observed:
             return
         began_at = time.perf_counter()
         method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
-        route, status = UNMATCHED, 0
+        route, status, count = UNMATCHED, 0, self._metrics.requests.count
 
         def send_observed(message: Message) -> Awaitable[None]:
             nonlocal route, status
             if message["type"] == "http.response.start":
                 route, status = scope.get("path_template") or UNMATCHED, message["status"]
                 seconds = time.perf_counter() - began_at
-                self._metrics.count_request(method, route, status, seconds)
+                count(method, route, status, seconds)
             return send(message)
 
         token = REQUEST_ID.set(scope[SCOPE_REQUEST_ID])
-        self._metrics.under_way.inc()
         try:
-            with self._span(scope) as span:
+            if self._tracing is None or scope["path"].startswith(NEVER_TRACED):
                 await self._app(scope, receive, send_observed)
-                if span is not None:
+            else:
+                with self._tracing.request(scope) as span:
+                    await self._app(scope, receive, send_observed)
                     span.answer(route, status)
         finally:
-            self._metrics.under_way.dec()
-            tell(
-                Event.REQUEST_ANSWERED,
-                method=method,
-                route=route,
-                status=status,
-                duration_seconds=round(time.perf_counter() - began_at, 6),
-            )
+            if is_told(Event.REQUEST_ANSWERED):
+                seconds = round(time.perf_counter() - began_at, 6)
+                tell(
+                    Event.REQUEST_ANSWERED,
+                    method=method,
+                    route=route,
+                    status=status,
+                    duration_seconds=seconds,
+                )
             REQUEST_ID.reset(token)
-
-    def _span(self, scope: Scope) -> AbstractContextManager[RequestSpan | None]:
-        if self._tracing is None or scope["path"].startswith(NEVER_TRACED):
-            return nullcontext()
-        return self._tracing.request(scope)

@@ -22,10 +22,18 @@ def tell(event: Event, error: BaseException | None = None, /, **fields: object) 
 
     ``error`` is logged with its traceback; where a sentence says enough of it, make it a field.
     """
-    logger = _ACCESS_LOGGER if event is Event.REQUEST_ANSWERED else _LOGGER
-    if logger.isEnabledFor(event.level):
+    if is_told(event):
         extra = {"event": event, "fields": fields}
-        logger.log(event.level, "%s", event.sentence, exc_info=error, extra=extra)
+        _logger_of(event).log(event.level, "%s", event.sentence, exc_info=error, extra=extra)
+
+
+def is_told(event: Event) -> bool:
+    """Whether an event is logged, as logging is set up."""
+    return _logger_of(event).isEnabledFor(event.level)
+
+
+def _logger_of(event: Event) -> logging.Logger:
+    return _ACCESS_LOGGER if event is Event.REQUEST_ANSWERED else _LOGGER
 
 
 def keep_silent() -> None:

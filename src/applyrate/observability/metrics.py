@@ -18,13 +18,11 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from applyrate.observability.request_counts import DURATION_SECONDS, RequestCounts
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DURATION_SECONDS: Final = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
-)
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 DATABASES: Final = ("store", "inbox")
@@ -44,20 +42,14 @@ class Metrics:
         # When a counter was made is no metric of interest, and doubles their number.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has types for the most part
         self.registry = CollectorRegistry()
-        self._watched: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         ProcessCollector(registry=self.registry)
         Info("applyrate_build", "The version that runs.", registry=self.registry).info(
             {"version": version("applyrate")}
         )
 
         count, observe = self._counter, self._histogram
-        self._requests = count("http_requests", "Requests answered.", "method", "route", "status")
-        self._request_seconds = observe(
-            "http_request_duration_seconds",
-            "From a request's head to the head of its answer.",
-            _DURATION_SECONDS,
-            *("method", "route"),
-        )
+        self.requests = RequestCounts()
+        self.registry.register(self.requests)
         self.under_way = Gauge(
             "applyrate_http_requests_under_way",
             "Requests that are being answered, open streams included.",
@@ -77,7 +69,7 @@ class Metrics:
         self._commit_seconds = observe(
             "commit_duration_seconds",
             "How long a shared commit took, until it was on disk.",
-            _DURATION_SECONDS,
+            DURATION_SECONDS,
             "database",
         )
         self._commit_sizes = observe(
@@ -88,18 +80,6 @@ class Metrics:
         )
         self._failed_commits = count("commits_failed", "Commits that failed.", "database")
         self._begin_at_zero()
-
-    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that is answered; ``seconds`` until its answer began."""
-        watched = self._watched.get((method, route, status))
-        if watched is None:
-            watched = self._watched[method, route, status] = (
-                self._requests.labels(method, route, status),
-                self._request_seconds.labels(method, route),
-            )
-        requests, durations = watched
-        requests.inc()
-        durations.observe(seconds)
 
     def hit_limit(self, limit: str) -> None:
         """Count what a limit refused; it is named as its setting."""
