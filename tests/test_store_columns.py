@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from applyrate.store import Store, open_store
 from applyrate.store.sqlite import SQLiteStore
-from applyrate.store.sqlite.columns import add_up, make_column
+from applyrate.store.sqlite.columns import add_up, make_column, subtract
 from applyrate.usage import (
     Applied,
     ConversationFacts,
@@ -78,10 +78,23 @@ def test_columns_that_are_kept_stay_within_their_bound(tmp_path: Path) -> None:
     st.lists(st.dictionaries(st.integers(0, 5), st.integers(1, 2**32 - 1), min_size=1), max_size=6)
 )
 def test_columns_add_up_however_high_the_counts_are(days: list[dict[int, int]]) -> None:
-    columns = [make_column(list(day), list(day.values()), 0, 0) for day in days]
+    columns = [make_column(list(day), list(day.values())) for day in days]
     expected = [sum(day.get(number, 0) for day in days) for number in range(6)]
     assert add_up(columns, 6) == expected
     assert [column.usage_count for column in columns] == [sum(day.values()) for day in days]
+
+
+@given(
+    st.dictionaries(st.integers(0, 9), st.tuples(st.integers(0, 65_535), st.integers(0, 65_535)))
+)
+def test_a_column_without_a_part_of_it_is_the_rest(counts: dict[int, tuple[int, int]]) -> None:
+    day = {number: max(pair) for number, pair in counts.items()}
+    part = {number: min(pair) for number, pair in counts.items()}
+    rest = subtract(
+        make_column(list(day), list(day.values())), make_column(list(part), list(part.values()))
+    )
+    left = {number: day[number] - part[number] for number in day}
+    assert rest == make_column(list(left), list(left.values()))
 
 
 def test_a_conversation_that_comes_back_counts_once_in_a_handoff_share(tmp_path: Path) -> None:
@@ -91,7 +104,9 @@ def test_a_conversation_that_comes_back_counts_once_in_a_handoff_share(tmp_path:
             table = store.ranked(
                 "acme", ResourceType.KNOWLEDGE, window, sort=ResourceSort.HANDOFF_SHARE, limit=9
             )
-            return [(row.resource_id, row.handoff_count, row.session_count) for row in table.items]
+            return [
+                (row.resource_id, row.handoff_count, row.session_count) for row in table.items
+            ]
 
         def apply(name: str, session: str, day: int) -> None:
             reply = Reply(

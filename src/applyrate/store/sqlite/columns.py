@@ -33,8 +33,7 @@ class Column(NamedTuple):
 
     A resource is known by its number among those of the type. ``used`` has those with a usage. A
     digit of ``counts`` ends at 65,535; ``beyond`` is what a few resources have above that.
-    ``highest`` is the highest digit, ``usage_count`` the sum of all counts; the times, in
-    microseconds, are of the first and the last usage.
+    ``highest`` is the highest digit, ``usage_count`` the sum of all counts.
     """
 
     counts: int
@@ -42,8 +41,6 @@ class Column(NamedTuple):
     used: BitMap
     highest: int
     usage_count: int
-    first_at: int
-    last_at: int
 
 
 class ColumnKey(NamedTuple):
@@ -107,28 +104,40 @@ def _digits(counts: int, size: int) -> "array[int]":
     return digits
 
 
-def make_column(
-    numbers: Sequence[int], usage_counts: Sequence[int], first_at: int, last_at: int
-) -> Column:
+def make_column(numbers: Sequence[int], usage_counts: Sequence[int]) -> Column:
     """A column of the counts of resources, of which one may come several times."""
-    sums = [0] * (max(numbers, default=0) + 1)
+    sums = [0] * (max(numbers, default=-1) + 1)
     for number, count in zip(numbers, usage_counts, strict=True):
         sums[number] += count
-    used = BitMap(number for number, count in enumerate(sums) if count)
-    beyond = {}
-    if max(sums) > _LARGEST:
+    used = BitMap(numbers)
+    if 0 in usage_counts:
+        used = BitMap([number for number in used if sums[number]])
+    highest, beyond = max(sums, default=0), {}
+    if highest > _LARGEST:
         beyond = {number: sums[number] - _LARGEST for number in used if sums[number] > _LARGEST}
         sums = [min(count, _LARGEST) for count in sums]
     counts = int.from_bytes(array("H", sums).tobytes(), "little")
-    return Column(counts, beyond, used, max(sums), sum(usage_counts), first_at, last_at)
+    return Column(counts, beyond, used, min(highest, _LARGEST), sum(usage_counts))
+
+
+def subtract(column: Column, part: Column) -> Column:
+    """What a column has beside a part of it. Neither may have counts beyond its digits."""
+    counts = column.counts - part.counts
+    digits = _digits(counts, max(column.used, default=-1) + 1)
+    nothing_left = [number for number in part.used if not digits[number]]
+    return Column(
+        counts,
+        {},
+        column.used - BitMap(nothing_left),
+        max(digits, default=0),
+        column.usage_count - part.usage_count,
+    )
 
 
 def _read_day(db: sqlite3.Connection, key: ColumnKey) -> Column:
     ids = resource_range(key.org, key.resource_type)
-    numbers, usage_counts, first_at, last_at = db.execute(
-        _DAY, (key.day, key.kind, *ids)
-    ).fetchone()
-    return make_column(to_numbers(numbers), to_numbers(usage_counts), first_at or 0, last_at or 0)
+    numbers, usage_counts = db.execute(_DAY, (key.day, key.kind, *ids)).fetchone()
+    return make_column(to_numbers(numbers), to_numbers(usage_counts))
 
 
 def _read_part(db: sqlite3.Connection, key: ColumnKey, part: Span) -> Column:
@@ -146,7 +155,7 @@ def _read_part(db: sqlite3.Connection, key: ColumnKey, part: Span) -> Column:
                 count += more_calls(db, key.org, ids[0] + number, replies & inside)
         numbers.append(number)
         usage_counts.append(count)
-    return make_column(numbers, usage_counts, *part)
+    return make_column(numbers, usage_counts)
 
 
 def more_calls(db: sqlite3.Connection, org: int, action: int, replies: BitMap) -> int:
@@ -162,8 +171,8 @@ def to_numbers(text: str | None) -> list[int]:
 
 
 _DAY = """
-SELECT group_concat(resource - ?3), group_concat(usage_count), min(first_at), max(last_at)
-FROM usage_day WHERE day = ?1 AND kind = ?2 AND resource BETWEEN ?3 AND ?4
+SELECT group_concat(resource - ?3), group_concat(usage_count) FROM usage_day
+WHERE day = ?1 AND kind = ?2 AND resource BETWEEN ?3 AND ?4
 """
 _REPLIES = """
 SELECT group_concat(id & 0xFFFFFFFF) FROM reply INDEXED BY reply_time

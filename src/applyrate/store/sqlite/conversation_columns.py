@@ -88,9 +88,9 @@ def _make(
                 pairs.extend(high | conversation for conversation in bitmap & returning)
     return ConversationColumn(
         conversations,
-        make_column(numbers, list(map(len, bitmaps)), 0, 0),
+        make_column(numbers, list(map(len, bitmaps))),
         handed_off,
-        make_column(numbers, handoff_counts, 0, 0),
+        make_column(numbers, handoff_counts),
         returning,
         pairs,
     )

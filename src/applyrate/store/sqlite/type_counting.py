@@ -2,11 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.columns import Column, ColumnKey, Columns, add_up, to_numbers
+from applyrate.store.sqlite.columns import Column, ColumnKey, Columns, add_up, subtract, to_numbers
 from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import DAY, resource_range
 from applyrate.store.sqlite.type_days import TypeDay, read_type_days
@@ -56,13 +56,20 @@ class TypeCounter:
     def used_numbers(self, kind: int) -> BitMap:
         """The numbers of the resources with a usage inside the window.
 
-        Mostly the sums of all time know it: the first or the last usage lies inside. Only where
-        some were used before and after, the days are asked.
+        Mostly the sums of all time know it: the first or the last usage lies inside. Of those that
+        were used before and after it, the days are asked until all are found.
         """
-        certain, has_others = self._db.execute(_USED, (kind, *self.ids, *self.span)).fetchone()
-        if not has_others:
-            return BitMap(to_numbers(certain))
-        return BitMap.union(BitMap(), *(column.used for column in self._read_columns(kind)))
+        certain, others = self._db.execute(_USED, (kind, *self.ids, *self.span)).fetchone()
+        used, unknown = BitMap(to_numbers(certain)), BitMap(to_numbers(others))
+        days = self.type_days(kind) if unknown else {}
+        # The parts last, since they cost the most.
+        for day in sorted(days, key=self._is_whole, reverse=True):
+            if not unknown:
+                break
+            found = self._read(kind, day, days[day]).used & unknown
+            used |= found
+            unknown -= found
+        return used
 
     def used(self, kind: int) -> set[int]:
         """The ids of the resources with a usage inside the window."""
@@ -87,27 +94,43 @@ class TypeCounter:
         """What of a day lies inside the window."""
         return Span(max(self.span.start, day * DAY), min(self.span.end, (day + 1) * DAY))
 
-    def covers(self, first_at: int, last_at: int) -> bool:
-        """Whether usages with these first and last times (microseconds) all lie inside."""
-        return self.span.start <= first_at and last_at < self.span.end
-
     def is_all_time(self, kind: int) -> bool:
         """Whether the window holds each day with a usage."""
         first, last = self._db.execute(_DAYS, (self.org, self.resource_type, kind)).fetchone()
-        return first is None or self.covers(first * DAY, (last + 1) * DAY - 1)
+        if first is None:
+            return True
+        return bool(self.span.start <= first * DAY and (last + 1) * DAY <= self.span.end)
 
     def _read_columns(self, kind: int) -> Iterator[Column]:
         return (column for _, column in self._columns_by_day(kind))
 
     def _columns_by_day(self, kind: int) -> Iterator[tuple[int, Column]]:
         for day, type_day in self.type_days(kind).items():
-            key = ColumnKey(self.org, self.resource_type, kind, day)
-            column = self._columns.read(self._db, key, type_day.version)
-            if self.covers(column.first_at, column.last_at):
-                yield day, column
-            elif column.first_at < self.span.end and column.last_at >= self.span.start:
-                key = key._replace(part=self.part(day))
-                yield day, self._columns.read(self._db, key, type_day.version)
+            yield day, self._read(kind, day, type_day)
+
+    def _is_whole(self, day: int) -> bool:
+        return self.part(day) == (day * DAY, (day + 1) * DAY)
+
+    def _read(self, kind: int, day: int, type_day: TypeDay) -> Column:
+        """What of a day lies inside the window: all but what lies outside, where that is less."""
+
+        def read(part: Span | None = None) -> Column:
+            key = ColumnKey(self.org, self.resource_type, kind, day, part)
+            return self._columns.read(self._db, key, type_day.version)
+
+        if self._is_whole(day):
+            return read()
+        part, start, end = self.part(day), day * DAY, (day + 1) * DAY
+        outside = [
+            span
+            for span in (Span(start, part.start), Span(part.end, end))
+            if type_day.may_have(span.start - start, span.end - start)
+        ]
+        if sum(span.end - span.start for span in outside) < part.end - part.start:
+            whole = read()
+            if not whole.beyond:
+                return reduce(subtract, map(read, outside), whole)
+        return read(part)
 
 
 _COUNT = "SELECT count(*) FROM resource WHERE org = ? AND type = ?"
@@ -122,7 +145,7 @@ WHERE kind = ?1 AND resource BETWEEN ?2 AND ?3
 """
 _USED = """
 SELECT group_concat(CASE WHEN last_at < ?5 OR first_at >= ?4 THEN resource - ?2 END),
-       ifnull(max(last_at >= ?5 AND first_at < ?4), 0)
+       group_concat(CASE WHEN last_at >= ?5 AND first_at < ?4 THEN resource - ?2 END)
 FROM usage_total
 WHERE kind = ?1 AND resource BETWEEN ?2 AND ?3 AND first_at < ?5 AND last_at >= ?4
 """

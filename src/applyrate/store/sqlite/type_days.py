@@ -38,6 +38,10 @@ class TypeDay(NamedTuple):
         """Its usages in all."""
         return sum(self.usage_counts)
 
+    def may_have(self, start: int, end: int) -> bool:
+        """Whether there may be any in a part of the day, both in microseconds since it began."""
+        return any(self.usage_counts[start // QUARTER : -(-end // QUARTER)])
+
 
 class TypeDays:
     """What the days of types gained, on its way into the rows."""
