@@ -105,7 +105,7 @@ def test_a_conversation_that_comes_back_counts_once_in_a_handoff_share(tmp_path:
                 "acme", ResourceType.KNOWLEDGE, window, sort=ResourceSort.HANDOFF_SHARE, limit=9
             )
             return [
-                (row.resource_id, row.handoff_count, row.session_count) for row in table.items
+                (row.resource_id, row.handoff_count, row.applied_sessions) for row in table.items
             ]
 
         def apply(name: str, session: str, day: int) -> None:

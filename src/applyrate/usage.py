@@ -398,10 +398,25 @@ class ResourceSort(StrEnum):
     HANDOFF_SHARE = "handoff_share"
 
 
+class RankedResource(Struct, frozen=True, kw_only=True):
+    """One row of a table of resources, with no more than it takes to judge one.
+
+    The counts are those of a ``ResourceUsage``; ``name`` is None where none is known.
+    """
+
+    resource_id: str
+    name: str | None
+    applied_sessions: int
+    applied_replies: int
+    available_replies: int
+    handoff_count: int
+    last_used_at: datetime | None
+
+
 class RankedResources(Struct, frozen=True):
     """Some rows of a table of resources, and how many rows it has."""
 
-    items: Sequence[ResourceUsage]
+    items: Sequence[RankedResource]
     match_count: int
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from applyrate.usage import (
     CataloguedResource,
     PublishedVersion,
+    RankedResource,
     RankedResources,
     ResourceSort,
     ResourceType,
@@ -85,7 +86,19 @@ def ranked(
     valued.sort(key=_VALUE[sort], reverse=descending)
     if sort is ResourceSort.LAST_USED:
         others.sort(key=lambda row: not row.available_replies)
-    return RankedResources([*valued, *others], len(matching))
+    return RankedResources([_ranked(row) for row in (*valued, *others)], len(matching))
+
+
+def _ranked(row: ResourceUsage) -> RankedResource:
+    return RankedResource(
+        resource_id=row.resource_id,
+        name=row.name or None,
+        applied_sessions=row.applied_sessions,
+        applied_replies=row.applied_replies,
+        available_replies=row.available_replies,
+        handoff_count=row.handoff_count,
+        last_used_at=row.last_used_at,
+    )
 
 
 _VALUE: dict[ResourceSort, Callable[[ResourceUsage], Any]] = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from applyrate.dashboard.addresses import OVERVIEW, resource_url, to_anchor
 from applyrate.dashboard.comparisons import Change, compare_counts
@@ -21,7 +21,7 @@ from applyrate.dashboard.table_state import (
 )
 from applyrate.dashboard.views import View
 from applyrate.store import Store
-from applyrate.usage import ResourceSort, ResourceUsage
+from applyrate.usage import RankedResource, ResourceSort
 
 
 class ResourceRow(Struct, frozen=True, kw_only=True):
@@ -104,14 +104,14 @@ def _read_courses(
     }
 
 
-def _row(view: View, usage: ResourceUsage, course: _Course) -> ResourceRow:
+def _row(view: View, usage: RankedResource, course: _Course) -> ResourceRow:
     resource_type, resource_id = view.resource_type, usage.resource_id
     change = None
     if course.before is not None:
         change = compare_counts(usage.applied_replies, course.before)
     return ResourceRow(
         resource_id=resource_id,
-        name=None if usage.name is UNSET else usage.name,
+        name=usage.name,
         url=resource_url(view, resource_type, resource_id),
         anchor=to_anchor(resource_id),
         applied_count=usage.applied_replies,

@@ -314,7 +314,7 @@ class SQLiteStore:
         with self._database.reading() as db:
             return rank_resources(
                 db,
-                self._days,
+                self._days.reply_order,
                 self._columns,
                 self._conversation_columns,
                 org,
@@ -338,7 +338,14 @@ class SQLiteStore:
     ) -> Page[UnusedResource, UnusedPosition]:
         with self._database.reading() as db:
             return list_unused(
-                db, self._days, self._columns, org, resource_type, window, limit, after
+                db,
+                self._days.reply_order,
+                self._columns,
+                org,
+                resource_type,
+                window,
+                limit,
+                after,
             )
 
     def unused_table(
@@ -354,7 +361,7 @@ class SQLiteStore:
         with self._database.reading() as db:
             return tabulate_unused(
                 db,
-                self._days,
+                self._days.reply_order,
                 self._columns,
                 org,
                 resource_type,

@@ -6,7 +6,10 @@ are read, by time, which tells only what lies inside. Whichever is less work.
 """
 
 import sqlite3
-from itertools import compress
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import islice
+from operator import lt
 from typing import NamedTuple
 
 import msgspec
@@ -30,6 +33,52 @@ class Part(NamedTuple):
     last_at: int
 
 
+class Inside:
+    """Replies inside a window, in order of time, among which those of many rows are found.
+
+    ``time_at`` tells the time (microseconds) of the one at a place.
+    """
+
+    def __init__(self, in_order: InOrder, time_at: Callable[[int], int]) -> None:
+        self._replies, self._conversations = in_order
+        self._together = BitMap(self._replies)
+        self._time_at = time_at
+
+    def __len__(self) -> int:
+        """How many they are."""
+        return len(self._replies)
+
+    def find(self, replies: BitMap) -> Part | None:
+        """Those of a row that are inside; None where none is."""
+        found = self._together & replies
+        if not found:
+            return None
+        if len(found) == len(self):
+            first, last, conversations = 0, len(self) - 1, BitMap(self._conversations)
+        else:
+            places = list(map(self._places.__getitem__, found))
+            first, last = min(places), max(places)
+            conversations = BitMap([self._conversations[place] for place in places])
+        return Part(found, conversations, self._time_at(first), self._time_at(last))
+
+    def last_at(self, replies: BitMap) -> int | None:
+        """The time of the last of those of a row that are inside."""
+        found = self._together & replies
+        if not found:
+            return None
+        if self._is_rising:  # replies mostly come in the order of their times
+            return self._time_at(self._places[found.max()])
+        return self._time_at(max(map(self._places.__getitem__, found)))
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {reply: place for place, reply in enumerate(self._replies)}
+
+    @cached_property
+    def _is_rising(self) -> bool:
+        return all(map(lt, self._replies, islice(self._replies, 1, None)))
+
+
 class Edges:
     """The edges of one organization and window; what all resources share is read at most once."""
 
@@ -37,51 +86,43 @@ class Edges:
         self._db = db
         self._order = order
         self._org = org
-        self._span = span
-        self._in_order: dict[int, InOrder] = {}
-        self._together: dict[int, BitMap] = {}
-        self._places: dict[int, dict[int, int]] = {}
+        self.span = span
+        self._all_inside: dict[int, Inside] = {}
+
+    def is_whole(self, day: int) -> bool:
+        """Whether all of a day lies inside the window."""
+        return self.span.start <= day * DAY and (day + 1) * DAY <= self.span.end
 
     def cut(self, timeline: Timeline) -> Part | None:
         """What of a timeline lies inside the window; None where nothing does."""
-        times, replies, conversations = timeline.cut(self._span)
+        times, replies, conversations = timeline.cut(self.span)
         if not times:
             return None
         return Part(BitMap(replies), BitMap(conversations), times[0], times[-1])
 
     def pick(self, day: int, replies: BitMap) -> Part | None:
         """What of a day's replies lies inside the window, found among all that do."""
-        in_order, conversations = self._replies_of(day)
-        if day not in self._together:
-            self._together[day] = BitMap(in_order)
-        found = self._together[day] & replies
-        if not found:
-            return None
-        first, last = 0, len(in_order) - 1
-        if len(found) == len(self._together[day]):
-            of_found = BitMap(conversations)
-        else:
-            inside = [reply in found for reply in in_order]
-            of_found = BitMap(list(compress(conversations, inside)))
-            first, last = inside.index(True), last - inside[::-1].index(True)
-        return Part(found, of_found, *map(self._replied_at, (in_order[first], in_order[last])))
+        return self._read(day).find(replies)
 
     def last_at(self, day: int, replies: BitMap) -> int | None:
         """The time of the last of a day's replies inside the window, asked of many resources."""
-        in_order, _ = self._replies_of(day)
-        if day not in self._places:
-            self._places[day] = {reply: place for place, reply in enumerate(in_order)}
-        places = self._places[day]
-        last = max((places[reply] for reply in replies if reply in places), default=None)
-        return None if last is None else self._replied_at(in_order[last])
+        return self._read(day).last_at(replies)
+
+    def inside(self, day: int, rows: Sequence[BitMap]) -> Inside:
+        """What of a day's replies lies inside the window, enough to find those of some rows."""
+        together = BitMap.union(BitMap(), *rows)
+        if self.is_busy(day, together):
+            return self._read(day)
+        times, *in_order = self.look_up(together).cut(self.span)
+        return Inside(InOrder(*in_order), times.__getitem__)
 
     def is_busy(self, day: int, replies: BitMap) -> bool:
         """Whether a day's replies are better picked from all of them than looked up."""
         if len(replies) <= _FEW:
             return False
         limit = _LOOK_UP_COST * len(replies)
-        if day in self._in_order:
-            return len(self._in_order[day].replies) <= limit
+        if day in self._all_inside:
+            return len(self._all_inside[day]) <= limit
         (count,) = self._db.execute(_COUNT, (self._org, *self._bounds(day), limit + 1)).fetchone()
         return bool(count <= limit)
 
@@ -91,18 +132,19 @@ class Edges:
         rows = self._db.execute(_LOOK_UP, (ordinals, self._org << ORDINAL_BITS))
         return to_timeline(rows.fetchone())
 
-    def _replies_of(self, day: int) -> InOrder:
-        if day not in self._in_order:
-            self._in_order[day] = self._order.read(self._db, self._org, day, self._span)
-        return self._in_order[day]
-
-    def _replied_at(self, reply: int) -> int:
-        return replied_at(self._db, self._org, reply)
+    def _read(self, day: int) -> Inside:
+        """All of a day's replies that lie inside the window."""
+        if day not in self._all_inside:
+            in_order = self._order.read(self._db, self._org, day, self.span)
+            self._all_inside[day] = Inside(
+                in_order, lambda place: replied_at(self._db, self._org, in_order.replies[place])
+            )
+        return self._all_inside[day]
 
     def _bounds(self, day: int) -> Span:
         return Span(
-            max(self._span.start, day * DAY),
-            min(self._span.end, (day + 1) * DAY),
+            max(self.span.start, day * DAY),
+            min(self.span.end, (day + 1) * DAY),
         )
 
 

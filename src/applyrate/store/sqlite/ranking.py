@@ -14,12 +14,13 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import Columns, to_numbers
 from applyrate.store.sqlite.conversation_columns import ConversationColumns
-from applyrate.store.sqlite.counting import Counter, to_span
-from applyrate.store.sqlite.days import Days
+from applyrate.store.sqlite.counting import to_span
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
+from applyrate.store.sqlite.edges import Edges
 from applyrate.store.sqlite.handoff_shares import handoff_shares
 from applyrate.store.sqlite.last_use import applied_on_day, last_applied
-from applyrate.store.sqlite.resource_rows import count_resources
+from applyrate.store.sqlite.ranked_rows import read_ranked_rows
+from applyrate.store.sqlite.reply_order import ReplyOrder
 from applyrate.store.sqlite.rows import APPLIED, AVAILABLE
 from applyrate.store.sqlite.searching import find_matching
 from applyrate.store.sqlite.type_counting import TypeCounter
@@ -28,7 +29,7 @@ from applyrate.usage import RankedResources, ResourceSort, ResourceType, Window
 
 def rank_resources(
     db: sqlite3.Connection,
-    days: Days,
+    order: ReplyOrder,
     columns: Columns,
     conversation_columns: ConversationColumns,
     org: str,
@@ -47,35 +48,27 @@ def rank_resources(
         return RankedResources([], 0)
     (org_id,) = found
     span = to_span(window)
-    counter = Counter(db, days, org_id, span)
+    edges = Edges(db, order, org_id, span)
     of_type = TypeCounter(db, columns, org_id, resource_type, span)
     matching = find_matching(db, of_type, search)
     if sort is ResourceSort.LAST_USED:
         by_last_use = _newest_first if descending else _oldest_first
-        ordered = by_last_use(db, counter, of_type, matching)
+        ordered = by_last_use(db, edges, of_type, matching)
     else:
         ordered = iter(
             _by_value(db, conversation_columns, of_type, matching, sort, descending=descending)
         )
-    page = list(islice(ordered, offset, offset + limit))
-    resource_ids = _read_resource_ids(db, of_type.ids, page)
-    return RankedResources(count_resources(db, org_id, counter, resource_ids), len(matching))
-
-
-def _read_resource_ids(
-    db: sqlite3.Connection, ids: tuple[int, int], numbers: Sequence[int]
-) -> dict[int, str]:
-    """The ``resource_id`` of resources by their id, in the order in which their numbers come."""
-    wanted = msgspec.json.encode(numbers).decode()
-    return dict(db.execute(_RESOURCE_IDS, (ids[0], wanted)).fetchall())
+    first, _ = of_type.ids
+    page = [first + number for number in islice(ordered, offset, offset + limit)]
+    return RankedResources(read_ranked_rows(db, edges, org_id, page), len(matching))
 
 
 def _newest_first(
-    db: sqlite3.Connection, counter: Counter, of_type: TypeCounter, matching: Sequence[int]
+    db: sqlite3.Connection, edges: Edges, of_type: TypeCounter, matching: Sequence[int]
 ) -> Iterator[int]:
     """Those applied by their last time, then those that were available, then the others."""
     wanted, applied = BitMap(matching), BitMap()
-    for on_day in last_applied(db, counter.edges, of_type.ids, of_type.span, wanted):
+    for on_day in last_applied(db, edges, of_type.ids, of_type.span, wanted):
         found = _by_time(on_day, of_type, matching, descending=True)
         applied.update(found)
         yield from found
@@ -83,13 +76,13 @@ def _newest_first(
 
 
 def _oldest_first(
-    db: sqlite3.Connection, counter: Counter, of_type: TypeCounter, matching: Sequence[int]
+    db: sqlite3.Connection, edges: Edges, of_type: TypeCounter, matching: Sequence[int]
 ) -> Iterator[int]:
     """The same with the oldest of those applied first, which only the whole window tells."""
     wanted = BitMap(matching)
     last_used = of_type.last_used(APPLIED)
     for day, numbers in last_used.items():
-        on_day = applied_on_day(db, counter.edges, of_type.ids, of_type.span, day, numbers & wanted)
+        on_day = applied_on_day(db, edges, of_type.ids, of_type.span, day, numbers & wanted)
         yield from _by_time(on_day, of_type, matching, descending=False)
     yield from _not_applied(of_type, matching, BitMap.union(BitMap(), *last_used.values()))
 
@@ -147,10 +140,6 @@ def _read_names(db: sqlite3.Connection, ids: tuple[int, int]) -> dict[int, str]:
     return dict(zip(to_numbers(numbers), folded, strict=True))
 
 
-_RESOURCE_IDS = """
-SELECT resource.id, resource_id FROM json_each(?2) AS wanted CROSS JOIN resource
-WHERE resource.id = ?1 + wanted.value ORDER BY wanted.key
-"""
 _NAMES = """
 SELECT group_concat(id - ?1), json_group_array(coalesce(catalogue_name, name, resource_id))
 FROM resource WHERE id BETWEEN ?1 AND ?2

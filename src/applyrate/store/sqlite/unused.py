@@ -13,11 +13,12 @@ import msgspec
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import Columns, to_numbers
-from applyrate.store.sqlite.counting import LONG_AGO, Counter, to_span
-from applyrate.store.sqlite.days import Days
+from applyrate.store.sqlite.counting import LONG_AGO, to_span
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
 from applyrate.store.sqlite.edges import Edges
+from applyrate.store.sqlite.kind_counting import tally_kind
 from applyrate.store.sqlite.last_use import last_applied
+from applyrate.store.sqlite.reply_order import ReplyOrder
 from applyrate.store.sqlite.reply_times import Span
 from applyrate.store.sqlite.rows import APPLIED, AVAILABLE, from_micros
 from applyrate.store.sqlite.searching import find_matching
@@ -36,7 +37,7 @@ from applyrate.usage import (
 
 def list_unused(
     db: sqlite3.Connection,
-    days: Days,
+    order: ReplyOrder,
     columns: Columns,
     org: str,
     resource_type: ResourceType,
@@ -48,7 +49,7 @@ def list_unused(
     found = db.execute(FIND_ORGANIZATION, (org,)).fetchone()
     if found is None:
         return Page([], None)
-    unused = _Unused(db, days, columns, found[0], resource_type, to_span(window))
+    unused = _Unused(db, order, columns, found[0], resource_type, to_span(window))
     numbers = unused.ordered(after=after)
     items = list(unused.rows(numbers[:limit]))
     if len(numbers) <= limit:
@@ -58,7 +59,7 @@ def list_unused(
 
 def tabulate_unused(
     db: sqlite3.Connection,
-    days: Days,
+    order: ReplyOrder,
     columns: Columns,
     org: str,
     resource_type: ResourceType,
@@ -72,7 +73,7 @@ def tabulate_unused(
     found = db.execute(FIND_ORGANIZATION, (org,)).fetchone()
     if found is None:
         return UnusedTable(items=[], totals={}, most_available=0, available_replies=0)
-    unused = _Unused(db, days, columns, found[0], resource_type, to_span(window))
+    unused = _Unused(db, order, columns, found[0], resource_type, to_span(window))
     numbers = unused.ordered(reason)[offset : offset + limit]
     counts = unused.available_counts
     return UnusedTable(
@@ -103,14 +104,14 @@ class _Unused:
     def __init__(
         self,
         db: sqlite3.Connection,
-        days: Days,
+        order: ReplyOrder,
         columns: Columns,
         org: int,
         resource_type: ResourceType,
         span: Span,
     ) -> None:
         self._db = db
-        self._days = days
+        self._order = order
         self._org = org
         self._span = span
         self._of_type = TypeCounter(db, columns, org, resource_type, span)
@@ -169,8 +170,9 @@ class _Unused:
         wanted = msgspec.json.encode(numbers).decode()
         first, _ = self._of_type.ids
         page = [_Known(*row) for row in self._db.execute(_KNOWN, (first, wanted)).fetchall()]
-        tallies = Counter(self._db, self._days, self._org, self._span).tally_all(
-            [known.resource for known in page]
+        edges = Edges(self._db, self._order, self._org, self._span)
+        tallies = tally_kind(
+            self._db, edges, self._org, AVAILABLE, [known.resource for known in page]
         )
         last_at = self._last_applied(BitMap(numbers))
         for known in page:
@@ -181,14 +183,14 @@ class _Unused:
                 url=known.url,
                 reason=next(why for why, those in self.by_reason.items() if known.number in those),
                 available_replies=self.available_counts[known.number],
-                available_sessions=tallies[known.resource].available.conversation_count,
+                available_sessions=tallies[known.resource].conversation_count,
                 last_used_at=None if at is None else from_micros(at),
             )
 
     def _last_applied(self, numbers: BitMap) -> dict[int, int]:
         """When resources were last applied before the window, by id: inside it they were not."""
         before = Span(LONG_AGO, min(self._span))
-        edges = Edges(self._db, self._days.reply_order, self._org, before)
+        edges = Edges(self._db, self._order, self._org, before)
         found = dict[int, int]()
         for on_day in last_applied(self._db, edges, self._of_type.ids, before, numbers):
             found |= on_day

@@ -16,6 +16,7 @@ import msgspec
 from pyroaring import BitMap
 
 from applyrate.store.sqlite.columns import more_calls, to_numbers
+from applyrate.store.sqlite.days import days_worth_asking
 from applyrate.store.sqlite.directory import FIND_ORGANIZATION
 from applyrate.store.sqlite.packing import unpack
 from applyrate.store.sqlite.reply_times import Span
@@ -43,6 +44,22 @@ def count_usages(
     rows = _Rows(db, org_id, KIND_CODE[kind], list(known))
     for resource, place, count in rows.count(spans):
         counts[known[resource]][place] += count
+    return counts
+
+
+def count_inside(
+    db: sqlite3.Connection, org: int, kind: int, resources: Sequence[int], span: Span
+) -> dict[int, int]:
+    """The usages of each resource, by id, inside a window."""
+    counts = dict.fromkeys(resources, 0)
+    cut = list[int]()
+    for resource, count, is_inside in db.execute(_TOTALS, (kind, _encode(resources), *span)):
+        if is_inside:
+            counts[resource] = count
+        else:
+            cut.append(resource)
+    for resource, _, count in _Rows(db, org, kind, sorted(cut)).count([span]):
+        counts[resource] += count
     return counts
 
 
@@ -79,7 +96,7 @@ class _Rows:
             return
         start, end = max(spans[0].start, first_at), min(spans[-1].end, last_at + 1)
         whole: dict[int, int] = {}
-        for day in range(start // DAY, (end - 1) // DAY + 1):
+        for day in days_worth_asking(self._db, start // DAY, (end - 1) // DAY):
             parts = _divide(day, spans)
             if len(parts) > 1:
                 yield from self._count_parts(day, parts)
@@ -143,6 +160,11 @@ WHERE org = ?1 AND resource.type = ?2 AND resource_id = wanted.value
 _USED = """
 SELECT min(first_at), max(last_at) FROM json_each(?2) AS asked CROSS JOIN usage_total
 WHERE kind = ?1 AND resource = asked.value
+"""
+_TOTALS = """
+SELECT resource, usage_count, first_at >= ?3 AND last_at < ?4
+FROM json_each(?2) AS asked CROSS JOIN usage_total
+WHERE kind = ?1 AND resource = asked.value AND first_at < ?4 AND last_at >= ?3
 """
 # In the order in which the rows lie: by day, then by resource.
 _DAYS = """
