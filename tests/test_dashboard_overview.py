@@ -1,9 +1,11 @@
 """The overview: what is used and what is not, in a table that its URL sorts, searches and pages."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -191,6 +193,39 @@ def test_the_chart_has_its_numbers_as_a_table(server: Server, org: str, reader: 
     assert "03 Mar 2026 0 0 04 Mar 2026 2 1" in berlin
 
 
+def drawing_of(page: httpx.Response) -> dict[str, Any]:
+    """What the chart is drawn from."""
+    (text,) = re.findall(r'data-chart="([^"]*)"', page.text)
+    drawing: dict[str, Any] = json.loads(unescape(text))
+    return drawing
+
+
+def test_what_today_has_so_far_is_told_apart_from_whole_days(
+    server: Server, org: str, reader: Reader
+) -> None:
+    now = datetime.now(UTC)
+    record(server, org, reply("a", now, had=["tone"]), reply("b", days_ago(1), had=["tone"]))
+    day = timedelta(days=1)
+    page = reader.open(f"/dashboard?from={(now - 2 * day).date()}&to={(now + 2 * day).date()}")
+    drawing, said = drawing_of(page), text_of(page)
+    assert drawing["running"] == 2
+    assert "Today so far" in said
+    assert "and today is not over yet" in page.text
+    assert f"{now:%d %b %Y} so far 1 0" in said
+    assert said.count(" so far ") == 2  # the legend, and one row
+    # What has not begun is no zero.
+    assert drawing["series"][0]["values"][1:] == [1, 1, None, None]
+
+
+def test_where_all_days_are_over_nothing_is_so_far(
+    server: Server, org: str, reader: Reader
+) -> None:
+    record(server, org, reply("a", datetime(2026, 3, 3, tzinfo=UTC), had=["tone"]))
+    page = reader.open("/dashboard?from=2026-03-01&to=2026-03-04")
+    assert drawing_of(page)["running"] is None
+    assert "so far" not in page.text
+
+
 def test_only_a_window_that_reaches_now_is_live(server: Server, org: str, reader: Reader) -> None:
     record(server, org, reply("a", days_ago(1), had=["tone"]))
     assert 'data-live="/dashboard/stream?last_event_id=' in reader.open("/dashboard").text
@@ -246,9 +281,18 @@ def test_a_sparkline_rises_from_zero_to_the_largest() -> None:
     assert drawing is not None
     assert drawing.line == f"M2 {HEIGHT - 2}L{WIDTH // 2} {HEIGHT // 2}L{WIDTH - 2} 2"
     assert list(drawing.end) == [WIDTH - 2, 2]
+    assert drawing.running == ""
     assert draw_sparkline([0, 0]) is None
     assert draw_sparkline([7]) is None
     assert draw_sparkline([]) is None
+
+
+def test_a_sparkline_ends_where_the_last_whole_span_does() -> None:
+    drawing = draw_sparkline([0, 10, 5], is_running=True)
+    assert drawing is not None
+    assert drawing.line == f"M2 {HEIGHT - 2}L{WIDTH // 2} 2"
+    assert list(drawing.end) == [WIDTH // 2, 2]
+    assert drawing.running == f"M{WIDTH // 2} 2L{WIDTH - 2} {HEIGHT // 2}"
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,19 @@ def test_the_chart_shows_what_its_table_says(overview: Page) -> None:
     assert painted(chart.locator("canvas"))
 
 
+def test_the_chart_tells_today_from_days_that_are_over(overview: Page) -> None:
+    chart = overview.get_by_role("figure").filter(has=overview.locator("[data-chart]"))
+    expect(chart.locator(".legend")).to_contain_text("Today so far")
+    plot = chart.locator(".u-over")
+    box = plot.bounding_box()
+    assert box is not None
+    tip = chart.locator(".plot-tip b")
+    plot.hover(position={"x": box["width"] - 2, "y": box["height"] / 2})
+    expect(tip).to_contain_text(", so far")
+    plot.hover(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    expect(tip).not_to_contain_text("so far")
+
+
 def painted(canvas: Locator) -> bool:
     """Whether anything but nothing is drawn."""
     return bool(

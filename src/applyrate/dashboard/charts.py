@@ -45,6 +45,8 @@ class Chart(Struct, frozen=True, kw_only=True):
     """Lines over the spans of time that begin at ``starts``, each ``interval`` long.
 
     ``interval`` is ``hour``, ``day``, ``week`` or ``month``; times are told in ``timezone``.
+    ``running`` is the place of the span that is not over yet, if it is one of them: what it has so
+    far is drawn apart, since beside whole ones it looks like a fall.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Chart(Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     unit: Unit = Unit.COUNT
     marks: Sequence[Mark] = ()
+    running: int | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -61,6 +64,19 @@ class Chart(Struct, frozen=True, kw_only=True):
         zone = parse_time_zone(self.timezone)
         pattern = _PATTERNS.get(self.interval, _PATTERNS["day"])
         return [f"{start.astimezone(zone):{pattern}}" for start in self.starts]
+
+    @property
+    def shows_running(self) -> bool:
+        """Whether anything of the span that is not over yet is drawn."""
+        place = self.running
+        if place is None or self.is_empty:
+            return False
+        return any(line.values[place] is not None for line in self.series)
+
+    @property
+    def running_label(self) -> str:
+        """What the span that is not over yet is called."""
+        return _RUNNING.get(self.interval, _RUNNING["day"])
 
     @property
     def mark_labels(self) -> list[str]:
@@ -84,11 +100,13 @@ class Chart(Struct, frozen=True, kw_only=True):
                 "interval": self.interval,
                 "timezone": self.timezone,
                 "unit": self.unit,
+                "running": self.running,
                 "marks": [{"at": mark.at.timestamp(), "label": mark.label} for mark in self.marks],
             }
         ).decode()
 
 
+_RUNNING = {"hour": "this hour", "day": "today", "week": "this week", "month": "this month"}
 _PATTERNS = {
     "hour": "%d %b %Y, %H:%M",
     "day": "%d %b %Y",

@@ -1,5 +1,6 @@
 """The overview: which resources of a type are really used in a window."""
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -110,4 +111,4 @@ def _read_chart(store: Store, org: str, view: View) -> Chart | None:
     if period is None:
         return None
     counts = store.type_timeline(org, view.resource_type, period.bounds)
-    return chart_usage(period, view.picked.timezone, counts)
+    return chart_usage(period, view.picked.timezone, counts, datetime.now(UTC))

@@ -1,5 +1,6 @@
 """How a window is cut into the points of a chart, and into the fewer ones of a sparkline."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
@@ -20,6 +21,16 @@ class Period(Struct, frozen=True):
     def starts(self) -> Sequence[datetime]:
         """When each span begins."""
         return self.bounds[:-1]
+
+    def running_at(self, now: datetime) -> int | None:
+        """The place of the span that has begun and is not over, if there is one."""
+        return find_running(self.bounds, now)
+
+
+def find_running(bounds: Sequence[datetime], now: datetime) -> int | None:
+    """The place of the span between rising bounds that an instant lies in."""
+    place = bisect_right(bounds, now) - 1
+    return place if 0 <= place < len(bounds) - 1 else None
 
 
 def divide(window: Window, used: tuple[datetime, datetime] | None, zone: tzinfo) -> Period | None:

@@ -1,7 +1,7 @@
 """One resource: how often it is used, when, with what outcome, and in which conversations."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -168,8 +168,8 @@ def _read_charts(
         return None, None
     counts = _count_usages(store, org, view, resource_id, period.bounds)
     versions = catalogued.versions if catalogued else ()
-    timezone = view.picked.timezone
+    timezone, now = view.picked.timezone, datetime.now(UTC)
     return (
-        chart_usage(period, timezone, counts, versions),
-        chart_rate(period, timezone, counts, versions),
+        chart_usage(period, timezone, counts, now, versions),
+        chart_rate(period, timezone, counts, now, versions),
     )

@@ -1,7 +1,7 @@
 """The table of resources: one page of it, each row with what it takes to judge a resource."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -83,9 +83,13 @@ _COLUMNS: Final = (
 
 
 class _Course(Struct, frozen=True):
-    """The applications of a resource over the window, and in the one before, if there is one."""
+    """The applications of a resource over the window, and in the one before, if there is one.
+
+    ``is_running``: the last span of the window is not over yet.
+    """
 
     counts: Sequence[int]
+    is_running: bool
     before: int | None
 
 
@@ -94,12 +98,17 @@ def _read_courses(
 ) -> Mapping[str, _Course]:
     """Those of a page's rows, asked for together."""
     asked, previous = (org, view.resource_type, resource_ids), view.picked.previous
-    courses = store.usage_counts(*asked, _sparkline_bounds(store, org, view))
+    bounds = _sparkline_bounds(store, org, view)
+    courses = store.usage_counts(*asked, bounds)
+    begun = [at for at in bounds if at <= datetime.now(UTC)]
+    is_running = len(begun) < len(bounds)
     before: Mapping[str, Sequence[int]] = {}
     if previous is not None and previous.from_at is not None and previous.to_at is not None:
         before = store.usage_counts(*asked, (previous.from_at, previous.to_at))
     return {
-        resource_id: _Course(counts, before[resource_id][0] if before else None)
+        resource_id: _Course(
+            counts[: len(begun)], is_running, before[resource_id][0] if before else None
+        )
         for resource_id, counts in courses.items()
     }
 
@@ -120,7 +129,7 @@ def _row(view: View, usage: RankedResource, course: _Course) -> ResourceRow:
         handoff_share=ratio(usage.handoff_count, usage.applied_sessions),
         last_used_at=usage.last_used_at,
         change=change,
-        sparkline=draw_sparkline(course.counts),
+        sparkline=draw_sparkline(course.counts, is_running=course.is_running),
     )
 
 

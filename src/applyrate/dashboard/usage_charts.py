@@ -1,6 +1,7 @@
 """The charts of counts: applied against available, and the rate of one to the other."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from applyrate.dashboard.charts import Chart, Mark, Series, Tone, Unit
@@ -15,19 +16,25 @@ def chart_usage(
     period: Period,
     timezone: str,
     counts: Sequence[UsageBucket],
+    now: datetime,
     versions: Sequence[PublishedVersion] = (),
 ) -> Chart:
-    """How often something was available and applied, in each span of a period."""
+    """How often something was available and applied, in each span of a period.
+
+    What has not begun has no count yet.
+    """
+    begun = _begun(period, counts, now)
     return Chart(
         title=f"Applied against available, {_EVERY[period.interval]}",
         starts=period.starts,
         series=(
-            Series("Available", Tone.AVAILABLE, [count.available_replies for count in counts]),
-            Series("Applied", Tone.APPLIED, [count.applied_replies for count in counts]),
+            Series("Available", Tone.AVAILABLE, [of and of.available_replies for of in begun]),
+            Series("Applied", Tone.APPLIED, [of and of.applied_replies for of in begun]),
         ),
         interval=period.interval,
         timezone=timezone,
         marks=_marks(period, versions),
+        running=period.running_at(now),
     )
 
 
@@ -35,6 +42,7 @@ def chart_rate(
     period: Period,
     timezone: str,
     counts: Sequence[UsageBucket],
+    now: datetime,
     versions: Sequence[PublishedVersion] = (),
 ) -> Chart:
     """How much of what was available was applied; a span without anything available is a gap."""
@@ -47,7 +55,18 @@ def chart_rate(
         timezone=timezone,
         unit=Unit.SHARE,
         marks=_marks(period, versions),
+        running=period.running_at(now),
     )
+
+
+def _begun(
+    period: Period, counts: Sequence[UsageBucket], now: datetime
+) -> list[UsageBucket | None]:
+    """The counts, without the zeros of what lies in the future."""
+    return [
+        None if start > now and count == UsageBucket(0, 0) else count
+        for start, count in zip(period.starts, counts, strict=True)
+    ]
 
 
 def _marks(period: Period, versions: Sequence[PublishedVersion]) -> list[Mark]:

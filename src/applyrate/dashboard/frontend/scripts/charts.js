@@ -21,7 +21,7 @@ function update(element) {
   const chart = charts.get(element);
   const fresh = JSON.parse(element.dataset.chart);
   Object.assign(chart, fresh);
-  drawings.get(element).setData([chart.at, ...chart.series.map((line) => line.values)]);
+  drawings.get(element).setData(columns(chart));
 }
 
 document.addEventListener("themechange", () => {
@@ -56,10 +56,10 @@ function draw(element) {
     legend: { show: false },
     scales: { x: { time: true }, y: { range: (_, low, high) => [0, ceiling(chart, high)] } },
     axes: axes(chart, colours),
-    series: [{}, ...chart.series.map((line) => series(chart, line, colours))],
+    series: [{}, ...lines(chart, colours)],
     plugins: [tip(chart), marks(chart, colours)],
   };
-  const drawing = new uPlot(options, [chart.at, ...chart.series.map((line) => line.values)], element);
+  const drawing = new uPlot(options, columns(chart), element);
   drawings.set(element, drawing);
   charts.set(element, chart);
   sizes.observe(element);
@@ -68,6 +68,19 @@ function draw(element) {
 function ceiling(chart, high) {
   if (chart.unit === "share") return Math.min(1, Math.max(0.05, (high ?? 0) * 1.1));
   return Math.max(4, (high ?? 0) * 1.08);
+}
+
+// Each line in two: the spans that are over, and from the last of them on the one that is running.
+// Drawn as one, what today has so far would look like a fall.
+function columns(chart) {
+  const running = chart.running ?? Infinity;
+  const part = (holds) => chart.series.map(({ values }) => values.map((value, place) => (holds(place) ? value : null)));
+  return [chart.at, ...part((place) => place < running), ...part((place) => place === running || place === running - 1)];
+}
+
+function lines(chart, colours) {
+  const over = chart.series.map((line) => series(chart, line, colours));
+  return [...over, ...over.map((one) => ({ ...one, width: 1.5, dash: [4, 4], fill: undefined }))];
 }
 
 function series(chart, line, colours) {
@@ -162,7 +175,7 @@ function tip(chart) {
         box.hidden = idx === null || idx === undefined || left < 0;
         if (box.hidden) return;
         const heading = document.createElement("b");
-        heading.textContent = moment(chart, chart.at[idx]);
+        heading.textContent = moment(chart, chart.at[idx]) + (idx === chart.running ? ", so far" : "");
         const rows = chart.series.map((line) => {
           const row = document.createElement("span");
           const value = document.createElement("i");
