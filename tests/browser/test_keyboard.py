@@ -48,6 +48,25 @@ def test_the_first_tab_leads_past_the_navigation(page: Page) -> None:
     assert page.evaluate("document.activeElement.closest('main') !== null")
 
 
+def test_a_window_is_picked_and_a_table_sorted_by_keys_alone(page: Page) -> None:
+    page.goto("/dashboard")
+    page.locator("[data-picker] summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Last 7 days")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Last 7 days")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**preset=7d*")
+    head = page.get_by_role("columnheader", name="Applied")
+    head.get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**sort=applied*")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(head.get_by_role("link")).to_be_focused()  # the next Enter turns it round
+    page.keyboard.press("Enter")
+    expect(head).to_have_attribute("aria-sort", "ascending")
+
+
 NUMBER_WHAT_CAN_BE_CLICKED = """() => {
   const found = document.querySelectorAll(
     "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']");

@@ -109,6 +109,19 @@ def test_the_page_of_a_resource_is_live_too(readers: Readers, watcher: Page, age
     expect(applied(watcher, "rule-07")).to_have_text("2", timeout=LIVE_MILLISECONDS)
 
 
+def test_what_is_applied_again_leaves_the_unused(readers: Readers, agent: Agent) -> None:
+    page = readers.sign_in(agent.key)
+    with page.expect_response("**/dashboard/stream*"):
+        page.goto("/dashboard/unused")
+    expect(tile(page, "Unused")).to_have_text("29")
+    expect(page.get_by_role("rowheader", name="rule-30")).to_be_visible()
+    agent.reply("rule-30")
+    expect(page.get_by_role("rowheader", name="rule-30")).to_have_count(
+        0, timeout=LIVE_MILLISECONDS
+    )
+    expect(tile(page, "Unused")).to_have_text("28")
+
+
 def test_numbers_stay_live_after_the_reader_went_to_another_type_and_back(
     watcher: Page, agent: Agent
 ) -> None:
