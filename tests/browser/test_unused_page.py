@@ -84,7 +84,7 @@ def test_what_is_kept_on_purpose_says_so_until_it_is_not_any_more(
     expect(row_of(page, "Idle")).to_contain_text("Never applied")
     row_of(page, "Idle").get_by_role("button", name="Keep").click()
     expect(row_of(page, "Idle")).to_contain_text("Kept on purpose")
-    row_of(page, "Idle").get_by_role("button", name="Not any more").click()
+    row_of(page, "Idle").get_by_role("button", name="Stop keeping").click()
     expect(row_of(page, "Idle")).to_contain_text("Never applied")
 
 

@@ -12,6 +12,11 @@ def write_count(count: int | None) -> str:
     return NOTHING if count is None else f"{count:,}"
 
 
+def write_counted(count: int, noun: str) -> str:
+    """A count with what it counts: ``1 conversation``, ``2 conversations``."""
+    return f"{write_count(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def ratio(part: int, whole: int) -> float | None:
     """How much of a whole a part is, from 0 to 1; None of nothing."""
     return part / whole if whole else None

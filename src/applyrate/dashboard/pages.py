@@ -99,6 +99,7 @@ def to_json_attribute(value: object) -> Markup:
 
 _FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "count": figures.write_count,
+    "counted": figures.write_counted,
     "share": figures.write_share,
     "day": figures.write_day,
     "moment": figures.write_moment,
