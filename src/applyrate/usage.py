@@ -249,8 +249,9 @@ class Recording(Struct, frozen=True):
     """Replies that one organization sent together.
 
     ``names``: texts by which a person recognises resources, by type and id. A resource that has a
-    name keeps it, and the name of one that nobody recorded is ignored. ``reports``: the types whose
-    application the sender is able to report, unless it has no reply that is taken. A trace of model
+    name keeps it, and the name of one that nobody recorded, before or in the same transaction, is
+    ignored. ``reports``: the types whose application the sender is able to report, unless it has no
+    reply that is taken. A trace of model
     calls, say, tells which actions were invoked and cannot tell which instructions were followed.
     ``handed_off``: when conversations were handed off, by ``session_id``, as the same source tells
     it. The earliest counts, unless the fact was set for the conversation itself.

@@ -74,8 +74,18 @@ class Oracle:
         self.erased: set[tuple[str, str]] = set()
         self.changes: Counter[Resource] = Counter()
 
-    def record(self, recording: Recording) -> tuple[int, int, list[int]]:
-        """Record replies; how many brought something, how many nothing, and which are refused."""
+    def record(self, *recordings: Recording) -> list[tuple[int, int, list[int]]]:
+        """Record replies; how many brought something, how many nothing, and which are refused.
+
+        What one recording names another one that is written with it may be the first to use.
+        """
+        told = [self._record(recording) for recording in recordings]
+        for recording, (accepted, duplicates, _) in zip(recordings, told, strict=True):
+            if accepted or duplicates:
+                self._name(recording)
+        return told
+
+    def _record(self, recording: Recording) -> tuple[int, int, list[int]]:
         org = recording.org
         accepted = duplicates = 0
         refused = []
@@ -98,7 +108,6 @@ class Oracle:
                 conversation.messages.add((fixed[1], reply.last_message))
         if accepted or duplicates:
             self.reported[org] |= recording.reports
-            self._name(recording)
         for session_id, at in recording.handed_off.items():
             if (org, session_id) in self.erased:
                 continue

@@ -92,10 +92,12 @@ class StoreMachine(RuleBasedStateMachine):
         }
 
     def _record(self, *recordings: Recording) -> None:
-        for receipt, recording in zip(self.store.record(recordings), recordings, strict=True):
-            refused = [refusal.index for refusal in receipt.refused]
-            taken = (receipt.accepted, receipt.duplicates, refused)
-            assert taken == self.oracle.record(recording)
+        receipts = [
+            (receipt.accepted, receipt.duplicates, [refusal.index for refusal in receipt.refused])
+            for receipt in self.store.record(recordings)
+        ]
+        assert receipts == self.oracle.record(*recordings)
+        for recording in recordings:
             self.sent += [(recording.org, reply) for reply in recording.replies]
 
     @initialize(recording=recordings(st.just(ORGS[0]), min_size=3, max_size=12))
