@@ -5,9 +5,10 @@
 ``edges`` and ``reply_order`` for the days that a window covers in part; ``timelines``,
 ``usage_counts``, ``outcomes``, ``conversation_usage``, ``export`` and ``changes`` are a question
 each; ``ranking``, ``unused``, ``totals`` and ``type_timelines`` are about all resources of a type,
-which ``type_counting`` counts at once from ``columns``; ``catalogue`` has what is said of
-resources, ``replies`` and ``signals`` tell what else was recorded; ``erasing`` and ``retention``
-remove, by way of ``removing``; ``audit`` says who did what; ``checking`` verifies all of it.
+which ``type_counting`` counts at once from ``columns``, while ``kind_counting`` counts the few on a
+page; ``catalogue`` has what is said of resources, ``replies`` and ``signals`` tell what else was
+recorded; ``erasing`` and ``retention`` remove, by way of ``removing``; ``audit`` says who did what;
+``checking`` verifies all of it.
 """
 
 import sqlite3
