@@ -63,5 +63,5 @@ def test_traces_without_a_conversation_get_one_by_two_clicks(
     chats = group.get_by_role("row").filter(has=page.get_by_role("rowheader", name="app.chat_id"))
     chats.get_by_text("Use it", exact=True).click()
     chats.get_by_role("button", name="Yes").click()
-    expect(page.get_by_role("status")).to_contain_text("now read from app.chat_id")
+    expect(page.get_by_text("Conversations are now read")).to_contain_text("app.chat_id")
     expect(tile(page, "Traces without a reply")).to_have_text("0")

@@ -1,6 +1,6 @@
 """The charts of counts: applied against available, and the rate of one to the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -23,13 +23,13 @@ def chart_usage(
 
     What has not begun has no count yet.
     """
-    begun = _begun(period, counts, now)
+    begun = list(_begun(period, counts, now))
     return Chart(
         title=f"Applied against available, {_EVERY[period.interval]}",
         starts=period.starts,
         series=(
-            Series("Available", Tone.AVAILABLE, [of and of.available_replies for of in begun]),
-            Series("Applied", Tone.APPLIED, [of and of.applied_replies for of in begun]),
+            Series("Available", Tone.AVAILABLE, [available for available, _ in begun]),
+            Series("Applied", Tone.APPLIED, [applied for _, applied in begun]),
         ),
         interval=period.interval,
         timezone=timezone,
@@ -61,12 +61,13 @@ def chart_rate(
 
 def _begun(
     period: Period, counts: Sequence[UsageBucket], now: datetime
-) -> list[UsageBucket | None]:
-    """The counts, without the zeros of what lies in the future."""
-    return [
-        None if start > now and count == UsageBucket(0, 0) else count
-        for start, count in zip(period.starts, counts, strict=True)
-    ]
+) -> Iterator[tuple[int | None, int | None]]:
+    """What was available and applied, without the zeros of what lies in the future."""
+    for start, count in zip(period.starts, counts, strict=True):
+        if start > now and count == UsageBucket(0, 0):
+            yield None, None
+        else:
+            yield count.available_replies, count.applied_replies
 
 
 def _marks(period: Period, versions: Sequence[PublishedVersion]) -> list[Mark]:
