@@ -21,13 +21,14 @@ from pyroaring import BitMap
 from applyrate.store.sqlite.conversation_days import forget_conversation_days
 from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.emptied import note_emptied
+from applyrate.store.sqlite.ends import End, end_of_all, end_of_row
 from applyrate.store.sqlite.handoffs import handed_off
 from applyrate.store.sqlite.ids import retire
 from applyrate.store.sqlite.packing import pack, unpack
 from applyrate.store.sqlite.places import Place, place_of
 from applyrate.store.sqlite.remaining import Remaining
 from applyrate.store.sqlite.rows import APPLIED, DAY, ORDINAL_BITS, ordinal_range
-from applyrate.store.sqlite.type_days import org_and_type, take_away, type_of
+from applyrate.store.sqlite.type_days import take_away, type_of
 
 
 class StoredReply(NamedTuple):
@@ -167,10 +168,11 @@ class _Removal:
             if not kept:
                 self._db.execute(_DELETE_ROW, row_key)
                 continue
+            times = first_at, last_at
             if min(lost_at) <= first_at:
-                first_at = self._bound(_IN_ORDER, kept, first_at, last_at)
+                first_at = end_of_row(self._db, self._org, kept, times, End.FIRST)
             if max(lost_at) >= last_at:
-                last_at = self._bound(_BACKWARDS, kept, first_at, last_at)
+                last_at = end_of_row(self._db, self._org, kept, times, End.LAST)
             counts = (usage_count - len(lost_at), first_at, last_at)
             bitmaps = (pack(unpack(packed) - leaving), pack(kept))
             self._db.execute(_WRITE_ROW, (*counts, *bitmaps, *row_key))
@@ -207,19 +209,6 @@ class _Removal:
         self._db.executemany(_DELETE_CALLS, [(resource, org | reply) for reply in calls])
         return calls
 
-    def _bound(self, query: str, replies: BitMap, first_at: int, last_at: int) -> int:
-        """The time of the first or last of a row's replies, which lie between two times.
-
-        One of many is soon met in the order of time. Where it is not, each is looked up.
-        """
-        limit = 4 * len(replies) if len(replies) > _FEW else 0
-        for reply, at in self._db.execute(query, (self._org, first_at, last_at, limit)):
-            if reply in replies:
-                return int(at)
-        wanted = msgspec.json.encode(list(replies)).decode()
-        found = self._db.execute(_TIMES, (wanted, self._org << ORDINAL_BITS)).fetchone()
-        return int(found[query is _BACKWARDS])
-
     def _reduce_totals(self) -> None:
         lost_by = {key: loss.conversations for key, loss in self._losses.items()}
         for key, conversations in self._remaining.elsewhere(lost_by):
@@ -237,23 +226,13 @@ class _Removal:
                 emptied.append(resource)
                 continue
             if loss.first_at <= first_at:
-                first_at = self._edge(_FIRST, kind, resource, first_at)
+                first_at = end_of_all(self._db, kind, resource, first_at, End.FIRST)
             if loss.last_at >= last_at:
-                last_at = self._edge(_LAST, kind, resource, last_at)
+                last_at = end_of_all(self._db, kind, resource, last_at, End.LAST)
             lost_handoffs = loss.conversations & handoffs if kind == APPLIED else BitMap()
             lost = (len(loss.conversations), len(lost_handoffs), loss.usage_count)
             self._db.execute(_REDUCE_TOTAL, (*lost, first_at, last_at, kind, resource))
         note_emptied(self._db, emptied)
-
-    def _edge(self, query: str, kind: int, resource: int, at: int) -> int:
-        """The time of the first or last usage that is left, going from the day of the old one."""
-        side, day = query is _LAST, at // DAY
-        bounds = self._db.execute(_DAY_BOUNDS, (day, kind, resource)).fetchone()
-        if bounds[side] is None:
-            of_type = org_and_type(type_of(resource))
-            (day,) = self._db.execute(query, (*of_type, kind, day, resource)).fetchone()
-            bounds = self._db.execute(_DAY_BOUNDS, (day, kind, resource)).fetchone()
-        return int(bounds[side])
 
 
 def _touched(rows: Iterable[_Row], going: Iterable[StoredReply]) -> list[_Row]:
@@ -263,7 +242,6 @@ def _touched(rows: Iterable[_Row], going: Iterable[StoredReply]) -> list[_Row]:
 
 
 _LOOK_SECONDS = 0.01
-_FEW = 256
 _EVER = -(2**62)
 
 _ROWS = """
@@ -281,15 +259,6 @@ SELECT wanted.value, count(*) FROM json_each(?1) AS wanted CROSS JOIN invocation
 WHERE resource = ?2 AND invocation.reply = ?3 | wanted.value GROUP BY invocation.reply
 """
 _DELETE_CALLS = "DELETE FROM invocation WHERE resource = ? AND reply = ?"
-_TIMES = """
-SELECT min(replied_at), max(replied_at) FROM json_each(?1) AS wanted CROSS JOIN reply
-WHERE reply.id = ?2 | wanted.value
-"""
-_IN_ORDER = """
-SELECT id & 0xFFFFFFFF, replied_at FROM reply INDEXED BY reply_time
-WHERE org = ? AND replied_at BETWEEN ? AND ? ORDER BY replied_at LIMIT ?
-"""
-_BACKWARDS = _IN_ORDER.replace(" LIMIT", " DESC LIMIT")
 _READ_TOTAL = """
 SELECT usage_count, first_at, last_at FROM usage_total WHERE kind = ? AND resource = ?
 """
@@ -300,19 +269,3 @@ UPDATE usage_total SET conversation_count = conversation_count - ?,
 WHERE kind = ? AND resource = ?
 """
 _DELETE_TOTAL = "DELETE FROM usage_total WHERE kind = ? AND resource = ?"
-# The days of its type are in order, and few of them are passed over until one has the resource.
-_FIRST = """
-SELECT type_day.day FROM type_day CROSS JOIN usage_day
-WHERE org = ?1 AND type = ?2 AND type_day.kind = ?3 AND type_day.day >= ?4
-    AND usage_day.day = type_day.day AND usage_day.kind = ?3 AND resource = ?5
-ORDER BY type_day.day LIMIT 1
-"""
-_LAST = """
-SELECT type_day.day FROM type_day CROSS JOIN usage_day
-WHERE org = ?1 AND type = ?2 AND type_day.kind = ?3 AND type_day.day <= ?4
-    AND usage_day.day = type_day.day AND usage_day.kind = ?3 AND resource = ?5
-ORDER BY type_day.day DESC LIMIT 1
-"""
-_DAY_BOUNDS = """
-SELECT min(first_at), max(last_at) FROM usage_day WHERE day = ? AND kind = ? AND resource = ?
-"""
