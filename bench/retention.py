@@ -43,9 +43,9 @@ class Step(NamedTuple):
 def main() -> None:
     """Fill a store, remove half of it and the long conversation, and print what that took."""
     parser = argparse.ArgumentParser(prog="python -m bench.retention", description=main.__doc__)
-    parser.add_argument("--replies", type=int, default=100_000, metavar="N")
+    parser.add_argument("--replies", type=int, default=20_000, metavar="N")
     parser.add_argument(
-        "--long", type=int, default=200_000, metavar="N", help="in one conversation"
+        "--long", type=int, default=100_000, metavar="N", help="in one conversation"
     )
     given = parser.parse_args()
     console = Console()

@@ -144,6 +144,30 @@ def test_after_each_step_of_retention_everything_adds_up(tmp_path: Path, seed: i
         assert answers(other) == told
 
 
+def rows_of_days(folder: Path) -> set[tuple[object, ...]]:
+    with closing(sqlite3.connect(folder / "applyrate.db")) as db:
+        return set(db.execute("SELECT * FROM usage_day"))
+
+
+@pytest.mark.usefixtures("small_steps")
+def test_a_step_rewrites_few_rows_but_takes_at_least_one_reply(
+    store: Store, tmp_path: Path
+) -> None:
+    few = [Available(knowledge=[f"kb_{n}_{m}" for m in range(4)]) for n in range(20)]
+    many = Available(knowledge=[f"kb_{n}" for n in range(30)])
+    used = [*few, many]
+    record(store, [Reply(f"r_{n}", "s_1", AT, available=one) for n, one in enumerate(used)])
+    store.erase("acme", ["s_1"])
+    rewritten, before = list[int](), rows_of_days(tmp_path)
+    while (gone := store.continue_erasing("acme", 50)) != NOTHING:
+        after = rows_of_days(tmp_path)
+        rewritten.append(len(before - after))
+        assert gone.reply_count == (1 if rewritten[-1] == 30 else rewritten[-1] / 4)
+        before = after
+    assert set(rewritten) <= {4, 8, 30}
+    assert sum(rewritten) + 8 == 20 * 4 + 30  # the first step had two replies
+
+
 @pytest.mark.usefixtures("small_steps")
 def test_what_is_being_erased_takes_nothing_more(store: Store) -> None:
     replies = [Reply(f"r_{n}", "s_1", AT, applied=Applied(action=["look"])) for n in range(9)]
