@@ -13,9 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from applyrate.answers import Source
 from applyrate.intake import housekeeping
 from applyrate.intake.housekeeping import finish_erasures
 from applyrate.intake.inbox import FILE, Inbox, SpanBatch
+from applyrate.intake.journal import Notes
+from applyrate.intake.rejections import describe_rejection
 from applyrate.intake.spans import ObservedSpan
 from applyrate.store import Store, open_store
 from applyrate.usage import (
@@ -121,6 +124,40 @@ def test_no_file_shows_a_byte_of_it(store: Store, inbox: Inbox, tmp_path: Path) 
     store.close()
     inbox.close()
     assert shown(tmp_path) == []
+
+
+def test_the_inbox_loses_what_tells_of_it_and_nothing_else(store: Store, inbox: Inbox) -> None:
+    name = "jane's \\ own"  # which messages show as another text
+    traces = [f"{number:032x}" for number in range(6)]
+    record(store, Reply(traces[0], name, AT), Reply(f"{traces[1]}-00a", name, AT))
+    inbox.add(
+        [
+            SpanBatch("acme", [agent("a", trace_id=traces[0])]),
+            SpanBatch("acme", [agent("a", trace_id=traces[1])]),
+            SpanBatch("acme", [agent("a", trace_id=traces[2], conversation={"id": name})]),
+            SpanBatch("acme", [agent("a", trace_id=traces[3], labels={"thread": name})]),
+            SpanBatch("acme", [agent("a", trace_id=traces[4], output=name)]),
+            SpanBatch("globex", [agent("a", trace_id=traces[5], conversation={"id": name})]),
+        ]
+    )
+    notes = Notes()
+    for message, reply_id, trace_id in (
+        (f"reply_id: 'r' is in conversation {name!r}", None, None),
+        (f"thread: {name} is too long", None, None),
+        ("replied_at: it is late", traces[0], None),
+        ("replied_at: it is later", None, traces[1]),
+        ("replied_at: of another", "r_9", traces[4]),
+    ):
+        told = describe_rejection(Source.REPLIES, message, reply_id=reply_id, trace_id=trace_id)
+        notes.reject(told)
+    inbox.write_notes({"acme": notes})
+    erase(store, name)
+    assert finish_erasures(store, inbox)
+    left = [trace.trace_id for trace in inbox.due(0, max_spans=99)]
+    assert left == traces[4:]
+    page, reasons = inbox.rejections("acme", limit=9)
+    assert [row.message for row in page.items] == ["replied_at: of another"]
+    assert sum(reason.rejected_count for reason in reasons) == 5
 
 
 def test_what_is_erased_before_it_arrives_never_does(store: Store) -> None:

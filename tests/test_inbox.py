@@ -265,3 +265,33 @@ def test_a_new_span_takes_a_trace_from_the_findings(inbox: Inbox) -> None:
     add(inbox, observed("late", "a", trace_id=trace_id(1)))
     findings = inbox.findings("acme")
     assert (findings.items, findings.waiting_count) == ([], 1)
+
+
+def test_a_trace_goes_by_age_only_once_it_is_older(inbox: Inbox) -> None:
+    add(inbox, agent("a"))
+    changed_at = sqlite_changed_at(inbox)
+    assert inbox.expire("acme", changed_at) == 0
+    assert inbox.expire("acme", changed_at + 1) == 1
+
+
+def test_a_clock_that_is_set_back_keeps_no_trace_waiting(
+    open_inbox: Callable[..., Inbox], tmp_path: Path
+) -> None:
+    add(open_inbox(), observed("b", "a"))
+    with closing(sqlite3.connect(tmp_path / "inbox.db")) as db, db:
+        db.execute("UPDATE trace SET changed_at = changed_at + 86400000000")
+    assert due(open_inbox(), quiet_seconds=0)
+
+
+def test_a_trace_of_what_was_removed_goes_and_the_file_is_to_be_scrubbed(
+    inbox: Inbox, tmp_path: Path
+) -> None:
+    add(inbox, agent("a", output="whispered"))
+    (trace,) = due(inbox)
+    assert not inbox.needs_scrub
+    inbox.settle([Settlement(trace, State.FAILED, {}, is_gone=True)])
+    assert inbox.load().span_count == 0
+    assert inbox.needs_scrub
+    assert inbox.scrub()
+    assert not inbox.needs_scrub
+    assert not [file for file in tmp_path.iterdir() if b"whispered" in file.read_bytes()]

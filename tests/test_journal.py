@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from applyrate.intake.rejections import (
     FaultCount,
     describe_rejection,
 )
+from applyrate.usage import ERASED
 
 ORG = "acme"
 
@@ -65,6 +67,31 @@ def test_ever_new_services_are_all_counted_and_few_are_named(inbox: Inbox) -> No
     assert sum(arrivals.values()) > 7_000  # all but the smallest are listed
     assert len(arrivals) <= MAX_SERVICES + 1
     assert arrivals[OTHER_SERVICES] > 7_000
+
+
+def test_what_is_noted_until_it_is_written_is_bounded() -> None:
+    notes = rejecting(*(f"field_{number}: no such field" for number in range(1_500)))
+    assert len(notes.faults) <= 1_001
+    assert sum(fault.count for fault in notes.faults.values()) == 1_500
+    assert len(notes.newest) == MAX_KEPT
+
+
+def test_a_sender_is_told_with_the_time_when_it_sent_last() -> None:
+    notes = Notes()
+    notes.arrive(Source.TRACES, 1, "shop")
+    (known,) = notes.arrived.values()
+    first = known.last_at
+    while time.time_ns() // 1_000 == first:
+        pass
+    notes.arrive(Source.TRACES, 2, "shop")
+    assert (known.count, known.last_at > first) == (3, True)
+
+
+def test_of_what_was_erased_no_id_is_kept() -> None:
+    told = f"session_id: 'jane' {ERASED}"
+    rejected = describe_rejection(Source.REPLIES, told, reply_id="r of jane")
+    assert rejected.message == f"session_id: {ERASED}"
+    assert rejected.reply_id is None
 
 
 def test_the_newest_are_kept_however_many_there_are(inbox: Inbox) -> None:
