@@ -137,7 +137,7 @@ def test_a_form_of_another_origin_changes_nothing(
     victim: Victim, elsewhere: Elsewhere, host: str
 ) -> None:
     before, page = victim.owned(), victim.page
-    proofs = ({}, {"csrf_token": csrf_token("the attacker's own")})
+    proofs: tuple[dict[str, str], ...] = ({}, {"csrf_token": csrf_token("the attacker's own")})
     for action, fields in forms(victim).items():
         for proof in proofs:
             elsewhere.page = form(victim.server.url + action, {**fields, **proof})
@@ -327,8 +327,8 @@ def hostile(site: Server) -> Planted:
 
 def test_markup_in_any_name_or_message_is_only_text(readers: Readers, hostile: Planted) -> None:
     page, seen = readers.sign_in(hostile.key), ""
-    dialogs = list[str]()
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    dialogs: list[Dialog] = []
+    page.on("dialog", dialogs.append)
     for place in hostile.pages():
         page.goto(place)
         page.evaluate("document.fonts.ready")
