@@ -113,12 +113,12 @@ def wait_until(holds: Callable[[], object]) -> None:
 
 
 def reply(number: int, told: str) -> dict[str, Any]:
-    """The same ids for both; what was used, when and what was said differ."""
+    """The same ids for both, and a few that only they have; what was used and said differs."""
     is_theirs = told == THEIRS
-    used = ["res", "more"] if is_theirs or number % 2 else ["res"]
+    used = ["res", "more", "extra"] if is_theirs else ["res", "more"][: 1 + number % 2]
     return {
         "reply_id": f"r_{number}",
-        "session_id": f"s_{number // (3 if is_theirs else 2)}",
+        "session_id": f"s_{number // 2}",
         "replied_at": f"2026-03-0{1 + number % 5}T10:00:0{2 if is_theirs else 1}Z",
         "available": dict.fromkeys(TYPES, used),
         "applied": dict.fromkeys(TYPES, used[: 1 + number % 2]),
@@ -132,8 +132,20 @@ def spare_key(side: Side) -> str:
     return str(side.client.post("/keys", json={"name": name}).json()["key_id"])
 
 
-IDS: Final = ["res", "more", "dead", "none", "a/b", "%", "_es", "res' OR '1'='1", "theirs", "RES"]
-SESSIONS: Final = ["s_0", "s_1", "s_2", "s_3", "none", "theirs/s_1", "s%", "' OR 1=1 --"]
+IDS: Final = [
+    "res",
+    "more",
+    "dead",
+    "extra",
+    "none",
+    "a/b",
+    "%",
+    "_es",
+    "res' OR '1'='1",
+    "theirs",
+    "RES",
+]
+SESSIONS: Final = ["s_0", "s_1", "s_2", "s_3", "s_4", "none", "theirs/s_1", "s%", "' OR 1=1 --"]
 VALUES: Final[Mapping[str, list[str]]] = {
     "from": ["2026-03-01", "2026-03-03T10:00:01Z", "0001-01-01", "2027-01-01", "x"],
     "to": ["2026-03-02", "2026-03-05T10:00:03Z", "9999-12-31", "x"],
