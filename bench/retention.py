@@ -61,7 +61,7 @@ def main() -> None:
                 steps = list(removing())
             _add_row(table, f"steps of {name}", [step.seconds for step in steps])
             _add_row(table, "  on the processor", [step.processor_seconds for step in steps])
-            _add_row(table, "  commits of one reply beside them", waits)
+            _add_row(table, "  commits of one reply meanwhile", waits)
             removed, spent = sum(one.removed for one in steps), sum(one.seconds for one in steps)
             told = f"{name}: {removed:,} replies removed, {removed / spent:,.0f} a second of steps"
             console.print(told, highlight=False)
