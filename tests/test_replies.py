@@ -181,6 +181,20 @@ def test_a_broken_string_spoils_its_own_reply_alone() -> None:
             decode_reply(bad)
 
 
+@pytest.mark.parametrize(
+    "broken", [b'{"reply_id": "\\u0000\xff"}', b'{"a": "\\u0000", "b": %b}' % (b"1" * 5_000)]
+)
+@pytest.mark.parametrize("beside", [b'"\\u0000"', b'"\\ud800"'])
+def test_whatever_stands_in_a_broken_reply_is_told_of_it_alone(
+    broken: bytes, beside: bytes
+) -> None:
+    items = split_replies(b"[%b, %b, %b]" % (broken, reply(), beside))
+    assert decode_reply(items[1]).reply_id == "r_1"
+    for bad in (items[0], items[2]):
+        with pytest.raises(InvalidInput):
+            decode_reply(bad)
+
+
 @given(
     st.lists(
         st.recursive(

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from applyrate.errors import InvalidInput
-from applyrate.intake.decoding import decode, in_utc
+from applyrate.intake.decoding import decode, in_utc, parse
 from applyrate.usage import ConversationFacts, Reply
 
 
@@ -66,7 +66,7 @@ def split_replies(body: bytes) -> list[bytes]:
     if start != b"[":
         raise InvalidInput("the body: not a JSON object or array")
     try:
-        return [bytes(item) for item in decode(body, _ARRAY, "the body")]
+        return [bytes(item) for item in parse(body, _ARRAY, "the body")]
     except InvalidInput:
         # msgspec refuses the whole array for a bad escape in one string of it.
         if (items := _split_leniently(body)) is None:
@@ -143,7 +143,7 @@ _REPLY: Final = msgspec.json.Decoder(Reply)
 _FACTS: Final = msgspec.json.Decoder(ConversationFacts)
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _NAMED: Final = msgspec.json.Decoder(_Named)
-_LENIENT: Final = json.JSONDecoder(strict=False)
+_LENIENT: Final = json.JSONDecoder(strict=False, parse_int=float)
 _JSON_SPACE: Final = " \t\r\n"
 
 
