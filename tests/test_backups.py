@@ -1,4 +1,7 @@
-"""A backup holds all that was acknowledged before it, whatever goes on, and comes back whole."""
+"""A backup holds all that was acknowledged before it, whatever goes on, and comes back whole.
+
+``pytest -s`` shows after how many steps each was killed.
+"""
 
 import shutil
 import signal
@@ -6,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,28 +19,41 @@ import httpx
 import pytest
 
 from applyrate.backups import back_up, check_files, restore
-from applyrate.errors import InvalidInput, NotFound
+from applyrate.errors import InvalidInput, NotFound, Unavailable
 from applyrate.folders import FolderInUse
-from applyrate.intake.inbox import Inbox, SpanBatch
-from applyrate.store import open_store
-from applyrate.store.sqlite.database import STORE_MIGRATIONS, Database
+from applyrate.intake.inbox import Inbox, Settlement, SpanBatch
+from applyrate.intake.room import State
+from applyrate.store import Store, open_store
+from applyrate.store.sqlite.database import STORE_MIGRATIONS
 from applyrate.store.sqlite.migrations import WrittenByNewer
 from applyrate.usage import Applied, Recording, Reply, ResourceType, Window
 from tests import commands
 from tests.observed import agent
+from tests.older import make_older
 from tests.servers import running_server
 
+ROOT = Path(__file__).parent.parent
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
 
 def fill(data: Path, *reply_ids: str) -> None:
     """Record replies, and keep a span of each in the inbox."""
-    replies = [Reply(one, "s", AT, applied=Applied(action=["look"])) for one in reply_ids]
-    with closing(open_store(data)) as store:
-        store.record([Recording("acme", replies)])
+    with closing(open_store(data)) as store, closing(open_inbox(data)) as inbox:
+        put(store, inbox, *reply_ids)
+
+
+def put(store: Store, inbox: Inbox, *reply_ids: str) -> None:
+    store.record([Recording("acme", replies(*reply_ids))])
     spans = [agent(one[:8], trace_id=f"{number:032x}") for number, one in enumerate(reply_ids)]
-    with closing(Inbox(data / "inbox.db", max_spans=100_000)) as inbox:
-        inbox.add([SpanBatch("acme", spans)])
+    inbox.add([SpanBatch("acme", spans)])
+
+
+def replies(*reply_ids: str) -> list[Reply]:
+    return [Reply(one, "s", AT, applied=Applied(action=["look"])) for one in reply_ids]
+
+
+def open_inbox(data: Path) -> Inbox:
+    return Inbox(data / "inbox.db", max_spans=100_000)
 
 
 def reply_ids(data: Path) -> set[str]:
@@ -183,48 +199,84 @@ else:
 """
 
 
-def killed_everywhere(what: str, source: Path, target: Path) -> Iterator[int]:
-    """Do it again and again, killed a step later each time, up to the time when it is done."""
-    for steps in range(100):
-        script = [sys.executable, "-c", KILLED, str(steps), what, str(source), str(target)]
-        done = subprocess.run(script, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        yield steps
-    raise AssertionError("it was never done")
+def killed_after(steps: int, what: str, source: Path, target: Path) -> bool:
+    """Do it, killed after so many steps; whether it was done before."""
+    script = [sys.executable, "-c", KILLED, str(steps), what, str(source), str(target)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode == 0
 
 
 def test_a_backup_that_is_killed_leaves_none_and_is_done_by_the_next_try(
     data: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "backups" / "one"
-    killed = []
-    for steps in killed_everywhere("backup", data, target):
-        killed.append(steps)
+    steps = 0
+    while not killed_after(steps, "backup", data, target):
         assert not target.exists()
-    assert len(killed) > 3
+        steps += 1
+    assert steps > 3
+    print(f"\na backup, killed after each of {steps} steps")
     assert names(tmp_path / "backups") == ["one"]
     assert reply_ids(target) == {"r1", "r2"}
+
+
+PUT_AND_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from applyrate.store import open_store
+from tests.test_backups import open_inbox, put
+
+data = Path(sys.argv[1])
+put(open_store(data), open_inbox(data), "r3")
+os.kill(os.getpid(), signal.SIGKILL)  # what it has put is in the write-ahead logs alone
+"""
 
 
 def test_a_restore_that_is_killed_loses_nothing_and_is_done_by_the_next_try(
     data: Path, tmp_path: Path
 ) -> None:
     back_up(data, tmp_path / "backup")
-    fill(data, "r3")
-    for _ in killed_everywhere("restore", tmp_path / "backup", data):
-        files = [file for file in data.rglob("applyrate.db") if file.parent.name != ".restoring"]
-        kept = tmp_path / "kept"
-        whole = []
-        for file in files:  # a copy, since looking into a data folder may change it
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(file.parent, kept)
-            whole.append(reply_ids(kept))
-        assert {"r1", "r2", "r3"} in whole
-    assert reply_ids(data) == {"r1", "r2"}
-    assert list(check_files(data)) == []
-    assert ".restoring" not in names(data)
+    subprocess.run([sys.executable, "-c", PUT_AND_KILLED, data], cwd=ROOT, check=False)
+    assert (data / "applyrate.db-wal").stat().st_size > 0
+    refusals = steps = 0
+    is_done = False
+    while not is_done:
+        killed = tmp_path / f"killed{steps}"
+        shutil.copytree(data, killed)
+        is_done = killed_after(steps, "restore", tmp_path / "backup", killed)
+        is_begun = any(name.startswith((".moving", ".moved")) for name in names(killed))
+        if is_begun:
+            refusals += 1
+            with pytest.raises(Unavailable, match="was broken off; run it again, with --force"):
+                open_store(killed)
+            restore(tmp_path / "backup", killed, force=True)
+        elif not is_done:
+            assert (reply_ids(killed), span_count(killed)) == ({"r1", "r2", "r3"}, 3)
+        if is_begun or is_done:
+            assert reply_ids(killed) == {"r1", "r2"}
+            assert list(check_files(killed)) == []
+            (aside,) = killed.glob("before-restore-*")
+            assert (reply_ids(aside), span_count(aside)) == ({"r1", "r2", "r3"}, 3)
+            assert ".restoring" not in names(killed)
+        steps += 1
+    assert refusals > 6
+    print(f"\na restore, killed after each of {steps - 1} steps")
+
+
+def test_a_restore_into_a_new_folder_that_is_killed_leaves_no_half(
+    data: Path, tmp_path: Path
+) -> None:
+    back_up(data, tmp_path / "backup")
+    target, steps = tmp_path / "new", 0
+    while not killed_after(steps, "restore", tmp_path / "backup", target):
+        with suppress(Unavailable):
+            assert reply_ids(target) == set()
+        shutil.rmtree(target, ignore_errors=True)
+        steps += 1
+    assert steps > 6
+    print(f"\na restore into a new folder, killed after each of {steps} steps")
+    assert names(target) == ["applyrate.db", "inbox.db"]
 
 
 def test_a_restore_moves_what_was_there_aside_and_only_when_told_so(
@@ -255,6 +307,34 @@ def test_nothing_is_restored_under_a_running_service(data: Path, tmp_path: Path)
         assert client.get("/resource-usage/action/look/usage-summary").status_code == 200
     assert names(data) == ["applyrate.db", "inbox.db"]
     restore(tmp_path / "backup", data, force=True)
+
+
+def test_nothing_is_restored_while_a_backup_is_made(data: Path, tmp_path: Path) -> None:
+    back_up(data, tmp_path / "one")
+
+    def restore_meanwhile(_done: int, _total: int) -> None:
+        with pytest.raises(FolderInUse):
+            restore(tmp_path / "one", data, force=True)
+
+    back_up(data, tmp_path / "two", restore_meanwhile)
+
+
+def test_a_trace_that_becomes_a_reply_during_a_backup_is_one_after_a_restore(
+    data: Path, tmp_path: Path
+) -> None:
+    with closing(open_store(data)) as store, closing(open_inbox(data)) as inbox:
+
+        def derive_meanwhile(_done: int, _total: int) -> None:
+            if traces := inbox.due(0, max_spans=10):
+                store.record([Recording("acme", replies("derived"))])
+                inbox.settle([Settlement(trace, State.DERIVED, {}) for trace in traces])
+
+        assert inbox.due(0, max_spans=10)
+        back_up(data, tmp_path / "backup", derive_meanwhile)
+        assert inbox.due(0, max_spans=10) == []
+    with closing(open_inbox(tmp_path / "backup")) as copied:
+        waits = bool(copied.due(0, max_spans=10))
+    assert waits or "derived" in reply_ids(tmp_path / "backup")
 
 
 def test_nothing_is_opened_while_a_backup_is_restored(data: Path, tmp_path: Path) -> None:
@@ -321,25 +401,15 @@ def test_a_backup_without_room_is_refused_before_it_begins(
     assert names(tmp_path) == ["data"]
 
 
-def of_the_first_version(data: Path) -> None:
-    """A store as it was before its tables were changed the first time, with a reply in it."""
-    first = data.parent / "migrations"
-    first.mkdir()
-    (first / "0001_usage.sql").write_bytes((STORE_MIGRATIONS / "0001_usage.sql").read_bytes())
-    Database(data / "applyrate.db", first).close()
-    with closing(sqlite3.connect(data / "applyrate.db")) as db:
-        assert db.execute("SELECT number FROM migration").fetchall() == [(1,)]
-
-
 def test_a_backup_of_an_older_version_is_restored_and_brought_up_to_date(tmp_path: Path) -> None:
-    of_the_first_version(tmp_path / "old")
+    make_older(tmp_path / "old", "acme", replies("r1"))
     restore(tmp_path / "old", tmp_path / "back", force=False)
     known = [int(file.name.split("_")[0]) for file in STORE_MIGRATIONS.iterdir()]
     with closing(sqlite3.connect(tmp_path / "back" / "applyrate.db")) as db:
         numbers = [number for (number,) in db.execute("SELECT number FROM migration")]
     assert sorted(numbers) == sorted(known)
-    fill(tmp_path / "back", "r1")
-    assert reply_ids(tmp_path / "back") == {"r1"}
+    fill(tmp_path / "back", "r2")
+    assert reply_ids(tmp_path / "back") == {"r1", "r2"}
 
 
 def of_a_newer_version(data: Path) -> None:

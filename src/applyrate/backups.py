@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from applyrate.errors import ApplyrateError, InvalidInput, NotFound
-from applyrate.folders import held, hold_alone, make_folder, sync_folder
+from applyrate.folders import MOVED, MOVING, held, hold_alone, make_folder, sync_folder
 from applyrate.intake.inbox import FILE as INBOX
 from applyrate.intake.inbox import Inbox
 from applyrate.store import FILE as STORE
@@ -104,10 +104,11 @@ def restore(
         if faults := list(check_files(staged)):  # which also migrates what an older version made
             raise NotIntact(f"the backup in {str(source)!r} is not intact", faults)
         _seal(staged)
-        set_aside = _set_aside(data)
+        _move_aside(data)
         for name in FILES:
             (staged / name).replace(data / name)
         sync_folder(data)
+        set_aside = _name_moved(data)
     return Copied(str(data), size_bytes, str(set_aside) if set_aside else None)
 
 
@@ -174,14 +175,31 @@ def _present(data: Path) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-def _set_aside(data: Path) -> Path | None:
-    """Move what a folder holds into a new one inside it, which is on the same disk."""
-    if not (present := _present(data)):
-        return None
-    aside = data / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    aside.mkdir()
-    for path in present:
-        path.replace(aside / path.name)
-    sync_folder(aside)
+def _move_aside(data: Path) -> None:
+    """Move what a folder holds into one inside it, which is on the same disk.
+
+    A database and its write-ahead log are of no use apart. So nobody can open the folder before
+    others are in their place, and where a kill ends this, the next try goes on with the same.
+    """
+    moving, moved = data / MOVING, data / MOVED
+    if moved.exists():
+        return
+    moving.mkdir(exist_ok=True)
     sync_folder(data)
-    return aside
+    for path in _present(data):
+        path.replace(moving / path.name)
+    sync_folder(moving)
+    moving.rename(moved)
+    sync_folder(data)
+
+
+def _name_moved(data: Path) -> Path | None:
+    """Name what was moved aside, if anything was, after this moment; the folder can be opened."""
+    moved = data / MOVED
+    if not any(moved.iterdir()):
+        moved.rmdir()
+        return None
+    named = data / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    moved.rename(named)
+    sync_folder(data)
+    return named

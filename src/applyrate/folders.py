@@ -2,7 +2,7 @@
 
 Everybody who has a database of a data folder open holds the folder, with any others (flock).
 Whoever puts other databases in their place must have it alone. A lock ends with its process,
-however that ends.
+however that ends; folders inside tell then that the databases are not all in their place.
 """
 
 import fcntl
@@ -16,6 +16,12 @@ from typing import Final
 from applyrate.errors import ApplyrateError, Unavailable
 
 RETRY_AFTER_SECONDS = 1
+
+MOVING = ".moving-aside"
+"""Inside a data folder: the databases that were there before, while they are moved here."""
+
+MOVED = ".moved-aside"
+"""The same once all of them are there, until others stand in their place."""
 
 
 class FolderInUse(ApplyrateError):
@@ -43,13 +49,19 @@ def sync_folder(folder: Path) -> None:
 def hold(folder: Path) -> int:
     """Hold a folder with others until the descriptor that this returns is closed.
 
-    Raises Unavailable while somebody has it alone, and OSError.
+    Raises Unavailable while somebody has it alone, or where that ended too early, and OSError.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     if not (_lock(descriptor, fcntl.LOCK_SH) or _lock_again(descriptor)):
         os.close(descriptor)
         raise Unavailable(
             f"a backup is being restored into {folder.name}; try again soon",
+            retry_after_seconds=RETRY_AFTER_SECONDS,
+        )
+    if any((folder / name).exists() for name in (MOVING, MOVED)):
+        os.close(descriptor)
+        raise Unavailable(
+            f"a restore into {folder.name} was broken off; run it again, with --force",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
     return descriptor
