@@ -20,6 +20,7 @@ class Outlet:
     """
 
     def __init__(self, folder: Path, kept: Path, layer: Path) -> None:
+        self._folder = folder
         self._kept = kept
         self.environ = {
             "LD_PRELOAD": str(layer),
@@ -35,19 +36,21 @@ class Outlet:
         with mock.patch.dict(os.environ, self.environ):
             yield
 
-    @property
-    def names(self) -> set[str]:
-        """The names of files and folders that are still there."""
-        return {path.name for path in (self._kept / "names").iterdir()}
-
     def restart(self, into: Path) -> Path:
-        """Bring what the disk holds into a folder; the process must have been killed."""
-        into.mkdir()
-        for name in sorted(self.names):
-            content = self._kept / "files" / (self._kept / "names" / name).read_text()
-            if content.exists():
-                shutil.copyfile(content, into / name)
+        """Bring what the disk holds into a new folder; the processes must have ended."""
+        self._bring_back(str(self._folder.stat().st_ino), into)
         return into
+
+    def _bring_back(self, inode: str, into: Path) -> None:
+        """A file with what was synced of it, or a folder with those that were named in it."""
+        content, names = (self._kept / kind / inode for kind in ("files", "names"))
+        if content.exists():
+            shutil.copyfile(content, into)
+        elif names.exists():
+            into.mkdir()
+            for line in names.read_text().splitlines():
+                below, _, name = line.partition(" ")
+                self._bring_back(below, into / name)
 
 
 def install_outlet(tmp_path: Path) -> Outlet:

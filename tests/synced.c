@@ -2,8 +2,9 @@
 
    Below $SYNCED_FOLDER nothing is kept of a write but what an fsync or fdatasync of its file
    followed; nothing of a file but what an fsync of its folder has named since. What is kept stands
-   in $SYNCED_KEPT: files/<inode> has contents, names/<name> the inode of a file or folder. This is
-   the worst that a disk may do: one that keeps every write it was not told to wait for is kinder. */
+   in $SYNCED_KEPT: files/<inode> has contents, names/<inode> those that a folder holds, a line each
+   with an inode before it. This is the worst that a disk may do: one that keeps every write it was
+   not told to wait for is kinder. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -106,21 +107,22 @@ static void keep_content(int fd, const struct stat *told) {
     close(kept);
 }
 
-static void keep_names(int fd) {
-    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = fdopendir(copy);
+static void keep_names(int fd, const struct stat *told) {
+    char name[32];
+    snprintf(name, sizeof name, "%lu", (unsigned long)told->st_ino);
+    int kept = open_kept("names", name, O_WRONLY | O_TRUNC);
+    DIR *entries = fdopendir(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct dirent *entry;
     if (!entries) give_up("names");
     while ((entry = readdir(entries))) {
-        struct stat told;
-        if (fstatat(fd, entry->d_name, &told, 0) || entry->d_name[0] == '.') continue;
-        char inode[32];
-        int length = snprintf(inode, sizeof inode, "%lu", (unsigned long)told.st_ino);
-        int kept = open_kept("names", entry->d_name, O_WRONLY | O_TRUNC);
-        if (real_write(kept, inode, length) != length) give_up("names");
-        close(kept);
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        char line[NAME_MAX + 32];
+        unsigned long inode = entry->d_ino;
+        int length = snprintf(line, sizeof line, "%lu %s\n", inode, entry->d_name);
+        if (real_write(kept, line, length) != length) give_up("names");
     }
     closedir(entries);
+    close(kept);
 }
 
 static int keep(int fd, int result) {
@@ -128,7 +130,7 @@ static int keep(int fd, int result) {
     struct stat told;
     if (result || fstat(fd, &told) || !watched(fd, path)) return result;
     pthread_mutex_lock(&lock);
-    if (S_ISDIR(told.st_mode)) keep_names(fd);
+    if (S_ISDIR(told.st_mode)) keep_names(fd, &told);
     else keep_content(fd, &told);
     pthread_mutex_unlock(&lock);
     return result;

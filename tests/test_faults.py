@@ -1,4 +1,7 @@
-"""A disk that fails is told to whoever asks, and all goes on by itself once it works again."""
+"""A disk that fails is told to whoever asks, and all goes on by itself once it works again.
+
+``pytest -s`` shows how much was acknowledged, and looked for afterwards.
+"""
 
 import re
 import shutil
@@ -137,6 +140,7 @@ def check_kept(data: Path, sender: Sender, org: str = "acme") -> None:
             assert conversation.status == "resolved"
     with closing(sqlite3.connect(data / "inbox.db")) as db:
         assert sender.spans <= {name for (name,) in db.execute("SELECT span_id FROM span")}
+    print(f"\nall {sum(map(len, sender.kept)):,} that were acknowledged are there")
 
 
 Fault = Callable[[Server, Path], AbstractContextManager[None]]

@@ -1,4 +1,7 @@
-"""What was acknowledged is on the disk: a loss of power right after takes none of it away."""
+"""What was acknowledged is on the disk: a loss of power right after takes none of it away.
+
+``pytest -s`` shows how much was acknowledged, and looked for afterwards.
+"""
 
 import subprocess
 import sys
@@ -11,8 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from applyrate.backups import check_files
+from tests import commands
 from tests.power import Outlet, install_outlet
 from tests.servers import end_process, start_process
+from tests.test_backups import fill, reply_ids, span_count
 from tests.test_faults import Sender, check_kept
 
 SECONDS = 2.0
@@ -81,8 +87,7 @@ def test_a_loss_of_power_takes_nothing_that_was_acknowledged(
     outlet: Outlet, tmp_path: Path
 ) -> None:
     sender = run_until_the_power_fails(outlet, tmp_path)
-    assert "data" in outlet.names, "the folder itself has gone"
-    check_kept(outlet.restart(tmp_path / "restarted"), sender, org="default")
+    check_kept(outlet.restart(tmp_path / "restarted") / "data", sender, org="default")
 
 
 def test_a_store_that_did_not_wait_for_the_disk_would_be_seen(
@@ -90,7 +95,25 @@ def test_a_store_that_did_not_wait_for_the_disk_would_be_seen(
 ) -> None:
     sender = run_until_the_power_fails(outlet, tmp_path, more=SLACK)
     with pytest.raises(AssertionError):
-        check_kept(outlet.restart(tmp_path / "restarted"), sender, org="default")
+        check_kept(outlet.restart(tmp_path / "restarted") / "data", sender, org="default")
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_copy_that_is_done_outlives_a_loss_of_power(
+    outlet: Outlet, tmp_path: Path, command: str
+) -> None:
+    fill(tmp_path / "data", "r1", "r2")
+    target = tmp_path / "disk" / "a" / "copy"
+    with outlet.powering():
+        if command == "backup":
+            done = commands.run_process("backup", target, "--data", tmp_path / "data")
+        else:
+            done = commands.run_process("restore", tmp_path / "data", "--data", target)
+    assert done.returncode == 0, done.stderr
+    restarted = outlet.restart(tmp_path / "restarted") / "a" / "copy"
+    assert {"applyrate.db", "inbox.db"} == {path.name for path in restarted.iterdir()}
+    assert list(check_files(restarted)) == []
+    assert (reply_ids(restarted), span_count(restarted)) == ({"r1", "r2"}, 2)
 
 
 RECORDER = """
@@ -117,10 +140,8 @@ def test_what_a_recorder_could_not_send_outlives_a_loss_of_power(
     assert process.stdout.readline()
     process.kill()
     process.communicate()
-    assert {"a", "folder"} <= outlet.names
+    restarted = outlet.restart(tmp_path / "restarted") / "a" / "folder"
     lines = [
-        line
-        for segment in outlet.restart(tmp_path / "restarted").glob("*.ndjson")
-        for line in segment.read_text().splitlines()
+        line for segment in restarted.glob("*.ndjson") for line in segment.read_text().splitlines()
     ]
     assert len(lines) == 50
