@@ -45,10 +45,15 @@ def broken_data_rejection(
     ctx: "CheckContext", response: Response, case: "Case[Any]"
 ) -> bool | None:
     """Whether what breaks a rule is refused: of a list, each item that does, beside the others."""
-    if response.status_code == HTTPStatus.OK and response.json().get("rejected"):
+    operation_id = case.operation.definition.raw["operationId"]
+    is_answered = operation_id in LISTS and response.status_code == HTTPStatus.OK
+    if is_answered and response.json()["rejected"]:
         return None
     return negative_data_rejection(ctx, response, case)
 
+
+LISTS = ("recordReplies", "setResources")
+"""They take what is sound of a list, and tell what they reject of it."""
 
 CHECKS: Sequence[Callable[..., Any]] = (
     not_a_server_error,

@@ -96,6 +96,20 @@ def test_requests_that_arrive_while_a_commit_runs_share_the_next_one(store: Watc
     assert store.commits == [[1], [1] * 20]
 
 
+def test_each_is_answered_with_what_became_of_its_own(store: WatchedStore) -> None:
+    async def scene(commits: GroupCommit) -> list[Receipt]:
+        await commits.join("acme", replies("known"))
+        store.may_commit.clear()
+        sent = (replies("a", "b"), replies("known"), replies("c", "known"))
+        joins = [asyncio.create_task(commits.join("acme", each)) for each in sent]
+        await asyncio.sleep(0.05)
+        store.may_commit.set()
+        return await asyncio.gather(*joins)
+
+    assert run(store, scene) == [receipt(2), receipt(0, 1), receipt(1, 1)]
+    assert len(store.commits) < 4
+
+
 def test_a_commit_is_bounded_and_a_larger_recording_stands_alone(store: WatchedStore) -> None:
     async def scene(commits: GroupCommit) -> None:
         await asyncio.gather(
@@ -170,6 +184,7 @@ def test_closing_finishes_what_was_accepted_and_takes_nothing_more(store: Watche
         await asyncio.sleep(0.05)
         with pytest.raises(Unavailable, match="stopping"):
             await commits.join("acme", replies("late"))
+        assert not closing.done()
         store.may_commit.set()
         assert await asyncio.gather(*joins) == [receipt(1)] * 5
         await closing

@@ -104,6 +104,12 @@ def test_a_trace_is_due_with_its_top_or_after_the_quiet_time(inbox: Inbox) -> No
     assert [trace.trace_id for trace in due(inbox, 0)] == [trace_id(1), trace_id(2), trace_id(3)]
 
 
+def test_traces_of_two_organizations_that_arrive_together_stay_apart(inbox: Inbox) -> None:
+    inbox.add([SpanBatch("acme", [agent("a")]), SpanBatch("other", [agent("b"), agent("c")])])
+    kept = {trace.org: sorted(span.name for span in trace.spans) for trace in due(inbox)}
+    assert kept == {"acme": ["a"], "other": ["b", "c"]}
+
+
 def test_a_repeated_span_is_no_change(inbox: Inbox, tmp_path: Path) -> None:
     add(inbox, agent("a"), observed("b", "a"))
     settle(inbox, State.DERIVED, due(inbox))
