@@ -80,6 +80,14 @@ def data(tmp_path: Path) -> Path:
         ("UPDATE resource SET keep = 1", "resource ins_1: what the catalogue says of it was never"),
         ("INSERT INTO published_version VALUES (9, 'v1', 0)", "published_version v1: its resource"),
         ("DELETE FROM reply WHERE reply_id = 'r_7'", "reply ordinal 7 is not there"),
+        ("DELETE FROM reply WHERE reply_id = 'r_7'", "reply_digest: there are 40 of 39"),
+        ("DELETE FROM recent_reply_digest", "reply r_3: it is not found by its name"),
+        (
+            "UPDATE recent_conversation_digest SET digest = digest + 1",
+            "conversation s_3: it is not found by its name",
+        ),
+        ("UPDATE recent_digests SET number = 2", "(reply): number is 2, but should be 40"),
+        ("INSERT INTO reply_digest SELECT * FROM recent_reply_digest", "there are 80 of 40"),
         ("DELETE FROM conversation WHERE session_id = 's_3'", "reply r_6: its conversation"),
         (
             "INSERT INTO highest_erased SELECT 'reply', 1, max(id) FROM reply",

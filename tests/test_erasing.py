@@ -21,6 +21,7 @@ from applyrate.intake.journal import Notes
 from applyrate.intake.rejections import describe_rejection
 from applyrate.intake.spans import ObservedSpan
 from applyrate.store import Store, open_store
+from applyrate.store.sqlite.names import add_names
 from applyrate.usage import (
     Applied,
     Available,
@@ -177,6 +178,7 @@ def test_one_that_is_there_in_spite_of_that_is_a_fault(store: Store, tmp_path: P
     assert list(store.check()) == []
     with closing(sqlite3.connect(tmp_path / "applyrate.db")) as db, db:
         db.execute("INSERT INTO conversation (id, org, session_id) VALUES (1 << 32, 1, 's_1')")
+        add_names(db, "conversation", 1, {"s_1": 1 << 32})
     assert list(store.check()) == ["conversation s_1: it was erased, and is there again"]
 
 

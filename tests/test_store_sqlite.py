@@ -8,6 +8,7 @@ from pathlib import Path
 from pyroaring import BitMap
 
 from applyrate.store import Store, open_store
+from applyrate.store.sqlite.names import add_names
 from applyrate.store.sqlite.packing import pack
 from applyrate.usage import Available, Recording, Reply, ResourceType, Window
 from tests.contract.draws import ORGS
@@ -37,6 +38,8 @@ class TestSQLiteStoreAtABlocksEnd(StoreContract):
                 db.execute(
                     "INSERT INTO reply VALUES (?, ?, 'before', ?, 0)", (reply, org, conversation)
                 )
+                add_names(db, "conversation", org, {"before": conversation})
+                add_names(db, "reply", org, {"before": reply})
                 db.execute(
                     "INSERT INTO conversation_day VALUES (?, 0, 0, ?)", (org, epoch_conversations)
                 )

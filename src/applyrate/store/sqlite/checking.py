@@ -14,6 +14,7 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.checking_days import TypeUsages, conversation_day_faults
 from applyrate.store.sqlite.checking_erasures import erasure_faults
+from applyrate.store.sqlite.checking_names import name_faults
 from applyrate.store.sqlite.faults import differ, differ_sets, show_date
 from applyrate.store.sqlite.outcome_rows import Outcome, outcomes_of
 from applyrate.store.sqlite.packing import unpack
@@ -37,6 +38,7 @@ def check(db: sqlite3.Connection) -> Iterator[str]:
         yield from faults
         return
     yield from (sentence for query in _ORPHANS for (sentence,) in db.execute(query))
+    yield from name_faults(db)
     yield from erasure_faults(db)
     yield from _Check(db).faults()
 

@@ -3,6 +3,8 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from applyrate.store.sqlite.directory import FIND_ORGANIZATION
+from applyrate.store.sqlite.names import find_named
 from applyrate.store.sqlite.reply_usages import Resource, Used, read_reply_usages
 from applyrate.store.sqlite.rows import from_micros
 from applyrate.usage import Conversation, ReplyUsage, ResourceType
@@ -10,10 +12,14 @@ from applyrate.usage import Conversation, ReplyUsage, ResourceType
 
 def read_conversation(db: sqlite3.Connection, org: str, session_id: str) -> Conversation | None:
     """A conversation with its replies in the order of their times, ties by ``reply_id``."""
-    found = db.execute(_FACTS, (org, session_id)).fetchone()
-    if found is None:
+    organization = db.execute(FIND_ORGANIZATION, (org,)).fetchone()
+    if organization is None:
         return None
-    org_id, key, ticket_number, last_message, handed_off_at, status, csat = found
+    (org_id,) = organization
+    key = find_named(db, "conversation", org_id, [session_id]).get(session_id)
+    if key is None:
+        return None
+    ticket_number, last_message, handed_off_at, status, csat = db.execute(_FACTS, (key,)).fetchone()
     replies = db.execute(_REPLIES, (key,)).fetchall()
     usages = read_reply_usages(db, org_id, {ordinal: at for ordinal, _, at in replies})
     return Conversation(
@@ -41,11 +47,10 @@ def _by_type(resources: Sequence[Resource]) -> Mapping[ResourceType, Sequence[st
 
 
 _FACTS = """
-SELECT organization.id, conversation.id, ifnull(ticket_number, reply_ticket_number),
+SELECT ifnull(ticket_number, reply_ticket_number),
        ifnull(last_message, reply_last_message),
        iif(handoff_is_set, handed_off_at, reply_handed_off_at), status, csat
-FROM organization JOIN conversation ON conversation.org = organization.id
-WHERE organization.name = ? AND session_id = ?
+FROM conversation WHERE id = ?
 """
 _REPLIES = """
 SELECT id & 0xFFFFFFFF, reply_id, replied_at FROM reply INDEXED BY reply_conversation

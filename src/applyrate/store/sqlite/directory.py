@@ -11,8 +11,8 @@ from itertools import count
 
 from pyroaring import BitMap
 
-from applyrate.store.sqlite.finding import find_names
 from applyrate.store.sqlite.ids import first_free
+from applyrate.store.sqlite.names import add_names, find_named
 from applyrate.store.sqlite.rows import (
     ORDINAL_BITS,
     ORDINAL_MASK,
@@ -128,7 +128,7 @@ class ConversationIds(dict[str, int]):
     def meet(self, session_ids: Iterable[str]) -> None:
         """Look many up at once; those that are not there are made, unless they were erased."""
         asked = dict.fromkeys(session_ids)
-        found = dict(find_names(self._db, _FIND_CONVERSATIONS, self._org, list(asked)))
+        found = find_named(self._db, "conversation", self._org, asked)
         if self.going:
             going = {name for name, key in found.items() if key in self.going}
             self.erased |= going
@@ -145,6 +145,7 @@ class ConversationIds(dict[str, int]):
             "INSERT INTO conversation (id, org, session_id) VALUES (?, ?, ?)",
             [(key, self._org, name) for name, key in new.items()],
         )
+        add_names(self._db, "conversation", self._org, new)
         self |= found | new
 
 
@@ -158,9 +159,7 @@ def next_id(db: sqlite3.Connection, table: str, org: int) -> int:
 
 FIND_ORGANIZATION = "SELECT id FROM organization WHERE name = ?"
 FIND_RESOURCE = "SELECT id FROM resource WHERE org = ? AND type = ? AND resource_id = ?"
-FIND_CONVERSATION = "SELECT id FROM conversation WHERE org = ? AND session_id = ?"
 _GOING = "SELECT conversation FROM erasing WHERE conversation BETWEEN ? AND ?"
-_FIND_CONVERSATIONS = "SELECT session_id, id FROM conversation WHERE org = ? AND session_id IN ({})"
 
 _ADD_RESOURCE = """
 INSERT INTO resource (id, org, type, resource_id) VALUES (?, ?, ?, ?) RETURNING id

@@ -18,13 +18,10 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.audit import note_act, now_micros
 from applyrate.store.sqlite.days import Days
-from applyrate.store.sqlite.directory import (
-    FIND_CONVERSATION,
-    FIND_ORGANIZATION,
-    Directory,
-)
+from applyrate.store.sqlite.directory import FIND_ORGANIZATION, Directory
 from applyrate.store.sqlite.handoffs import change_handoffs, handed_off
 from applyrate.store.sqlite.ids import retire
+from applyrate.store.sqlite.names import find_named, forget_names
 from applyrate.store.sqlite.outcome_rows import OutcomeChanges
 from applyrate.store.sqlite.removing import StoredReply, remove_replies
 from applyrate.store.sqlite.rows import ORDINAL_BITS, ordinal_range
@@ -42,9 +39,9 @@ def erase_conversations(
     org_id = Directory().organization(db, org)
     tombstones = Tombstones(db, org_id)
     for session_id in dict.fromkeys(session_ids):
-        if found := db.execute(FIND_CONVERSATION, (org_id, session_id)).fetchone():
-            db.execute(_BEGIN, found)
-            db.execute(_FORGET_FACTS, found)
+        for key in find_named(db, "conversation", org_id, [session_id]).values():
+            db.execute(_BEGIN, (key,))
+            db.execute(_FORGET_FACTS, (key,))
         note_unfinished(db, org, session_id, [])
         digest = tombstones.digest(session_id).hex()
         note_act(db, org, actor, AuditAction.CONVERSATION_ERASE, target=digest)
@@ -92,6 +89,7 @@ def delete_conversations(db: sqlite3.Connection, org: int, conversations: BitMap
     for key in keys:
         outcomes.note(key, _NOTHING_KNOWN)
     outcomes.write()
+    forget_names(db, "conversation", keys)
     for table, key_name in (("conversation", "id"), ("erasing", "conversation")):
         query = f"DELETE FROM {table} WHERE {key_name} = ?"  # noqa: S608 (names of our own)
         db.executemany(query, [(key,) for key in keys])

@@ -14,8 +14,9 @@ from applyrate.store.sqlite.conversation_days import write_conversation_days
 from applyrate.store.sqlite.conversations import bring_handoffs
 from applyrate.store.sqlite.days import Days
 from applyrate.store.sqlite.directory import ConversationIds, Directory, next_id
-from applyrate.store.sqlite.finding import find_names
+from applyrate.store.sqlite.names import add_names
 from applyrate.store.sqlite.places import Place, place_of
+from applyrate.store.sqlite.replies import read_replies
 from applyrate.store.sqlite.retention import oldest_kept
 from applyrate.store.sqlite.rows import (
     ORDINAL_MASK,
@@ -128,7 +129,7 @@ def _without_gone(recording: Recording, refused: Sequence[Refusal]) -> Mapping[s
 
 
 _Names = defaultdict[str, list[int]]
-"""The replies of each resource of a type, as ordinals, by its name."""
+"""The replies of each resource of a type, as ordinals, by its name; one may come twice."""
 
 
 class _Used(NamedTuple):
@@ -176,7 +177,7 @@ class _Batch:
         self._days = days
         self._org = org
         asked = [reply.reply_id for reply in replies]
-        self._known = {row[0]: row[1:] for row in find_names(db, _FIND_REPLIES, org, asked)}
+        self._known = read_replies(db, org, asked)
         self._conversations = ConversationIds(db, org)
         self._bounds = bounds
         kept = bisect_left(replies, bounds.oldest_at, key=lambda reply: to_micros(reply.replied_at))
@@ -201,7 +202,7 @@ class _Batch:
             self._next_reply += 1
             self._new_replies.append((key, self._org, reply.reply_id, conversation, at))
         else:
-            key, conversation, recorded_at, session_id = self._known[reply.reply_id]
+            key, conversation, session_id, recorded_at = self._known[reply.reply_id]
             if conversation in self._conversations.going:
                 raise _erased(session_id)
             if session_id != reply.session_id or recorded_at != at:
@@ -241,11 +242,15 @@ class _Batch:
             (used.instruction, had.instruction, cited.instruction),
             (used.knowledge, had.knowledge, cited.knowledge),
         ):
-            _note(available, names, ordinal)
-            _note(available, applied_names, ordinal)
-            _note(applied, applied_names, ordinal)
+            for name in names:
+                available[name].append(ordinal)
+            for name in applied_names:
+                applied[name].append(ordinal)
+                if ordinal not in available[name][-1:]:
+                    available[name].append(ordinal)
         available, applied = used.action
-        _note(available, had.action, ordinal)
+        for name in had.action:
+            available[name].append(ordinal)
         if cited.action:
             calls = defaultdict[str, list[Call]](list)
             for invocation in cited.action:
@@ -254,8 +259,8 @@ class _Batch:
                     made.append(len(made))
                 else:
                     calls[invocation.id].append(invocation.call_id)
-            _note(applied, calls, ordinal)
             for action, made in calls.items():
+                applied[action].append(ordinal)
                 self._calls[action][ordinal] = frozenset(made)
 
     def write(self) -> set[str]:
@@ -267,6 +272,9 @@ class _Batch:
         # Before the new replies are there: it asks where conversations had replies until now.
         changed = write_usages(self._db, self._days, self._org, self._usages)
         self._db.executemany(_ADD_REPLY, self._new_replies)
+        add_names(
+            self._db, "reply", self._org, {name: key for key, _, name, *_ in self._new_replies}
+        )
         write_conversation_days(
             self._db,
             self._org,
@@ -292,23 +300,10 @@ def _erased(session_id: str) -> _Refused:
     return _Refused(f"session_id: {session_id!r} {ERASED}", is_gone=True)
 
 
-def _note(replies_of: _Names, names: Iterable[str], ordinal: int) -> None:
-    """Note a reply for each of the names, of which one may come twice."""
-    for name in names:
-        replies = replies_of[name]
-        if not replies or replies[-1] != ordinal:
-            replies.append(ordinal)
-
-
 def _show(micros: int) -> str:
     return from_micros(micros).isoformat().replace("+00:00", "Z")
 
 
-_FIND_REPLIES = """
-SELECT reply_id, reply.id, conversation.id, replied_at, session_id
-FROM reply JOIN conversation ON conversation.id = reply.conversation
-WHERE reply.org = ? AND reply_id IN ({})
-"""
 _ADD_REPLY = """
 INSERT INTO reply (id, org, reply_id, conversation, replied_at) VALUES (?, ?, ?, ?, ?)
 """

@@ -27,6 +27,7 @@ from applyrate.store.sqlite.ids import retire
 from applyrate.store.sqlite.packing import pack, unpack
 from applyrate.store.sqlite.places import Place, place_of
 from applyrate.store.sqlite.remaining import Remaining
+from applyrate.store.sqlite.replies import delete_replies
 from applyrate.store.sqlite.rows import APPLIED, DAY, ORDINAL_BITS, ordinal_range
 from applyrate.store.sqlite.type_days import take_away, type_of
 
@@ -124,7 +125,7 @@ class _Removal:
     def carry_out(self) -> Removed:
         """Remove what was taken."""
         org = self._org << ORDINAL_BITS
-        self._db.executemany("DELETE FROM reply WHERE id = ?", [(org | r,) for r in self._replies])
+        delete_replies(self._db, [org | reply for reply in self._replies])
         if self._replies:
             retire(self._db, "reply", org, org | max(self._replies))
         replies = list(self._replies.values())

@@ -39,7 +39,7 @@ class Tombstones:
     def digest(self, session_id: str) -> bytes:
         """What stands for a conversation: 16 bytes of BLAKE2b, keyed."""
         if self._key is None:
-            (self._key,) = self._db.execute("SELECT key FROM tombstone_key").fetchone()
+            (self._key,) = self._db.execute("SELECT key FROM digest_key").fetchone()
         named = self._org.to_bytes(8) + session_id.encode()
         return hashlib.blake2b(named, key=self._key or b"", digest_size=_DIGEST_BYTES).digest()
 

@@ -25,7 +25,7 @@ Call = int | str
 """What tells the invocations of an action in a reply apart: a call id, or else a place."""
 
 RepliesOf = dict[int, list[int]]
-"""The replies of each resource, as ordinals in the order of their times."""
+"""The replies of each resource, as ordinals in the order of their times; one may come twice."""
 
 
 class NewUsages(Struct):
@@ -46,7 +46,7 @@ class NewUsages(Struct):
     known_conversations: BitMap = field(default_factory=BitMap)
 
 
-class _Growth(Struct):
+class _Growth(Struct, gc=False):  # many are made, and none is part of a circle
     """What a resource gained: usages, their times, and conversations that are new to the row."""
 
     usage_count: int
@@ -108,14 +108,21 @@ def _join_day(
 ) -> _Day:
     """Join the stored rows of a place and kind with the usages that are new to them."""
     stored = _read(db, _READ_DAY, replies_of, (place.day, kind, place.block))
+    conversation_of, replied_at = usages.conversation_of, usages.replied_at
     joined = _Day([], {}, BitMap(), defaultdict(list))
     for resource, sent in sorted(replies_of.items()):
         row = stored.get(resource)
-        replies = unpack(row[4]) if row else BitMap()
+        replies = unpack(row[5]) if row else BitMap()
         new = [reply for reply in sent if reply not in replies] if usages.known_replies else sent
-        gained = new
+        more = {}
         if kind == APPLIED and resource in usages.calls:
             more = _write_calls(db, org, resource, usages.calls[resource], sent, replies)
+        known_count = len(replies)
+        replies.update(new)
+        if len(replies) - known_count < len(new):
+            new = list(dict.fromkeys(new))
+        gained = new
+        if more:
             gained = [*new, *(reply for reply, count in more.items() for _ in range(count))]
             joined.changed.update(more)
         if not gained:
@@ -124,17 +131,16 @@ def _join_day(
         joined.gained[type_of(resource)] += gained
         if usages.known_replies:
             joined.changed.update(new)
-        replies.update(new)
-        conversations = BitMap([usages.conversation_of[reply] for reply in new])
+        conversations = BitMap([conversation_of[reply] for reply in new])
         some = new or gained  # further invocations alone lie within the times of the row
-        first_at, last_at = usages.replied_at[some[0]], usages.replied_at[some[-1]]
+        first_at, last_at = replied_at[some[0]], replied_at[some[-1]]
         usage_count, all_conversations = added_count, conversations
         if row:
-            usage_count += row[0]
-            first_at, last_at = min(first_at, row[1]), max(last_at, row[2])
-            before = unpack(row[3])
-            all_conversations = before | conversations
-            conversations = conversations - before
+            usage_count += row[1]
+            first_at, last_at = min(first_at, row[2]), max(last_at, row[3])
+            all_conversations = unpack(row[4])
+            conversations = conversations - all_conversations
+            all_conversations |= conversations
         joined.growth[resource] = _Growth(added_count, first_at, last_at, conversations)
         joined.rows.append(
             (
@@ -204,7 +210,7 @@ def _forget_known(
     """Take out of the growth the conversations that used the resource at that place before."""
     asked = [resource for resource, gained in growth.items() if gained.conversations & moved]
     query = (place.day, kind, place.block)
-    for resource, (conversations,) in _read(db, _READ_CONVERSATIONS, asked, query).items():
+    for resource, conversations in _read(db, _READ_CONVERSATIONS, asked, query).values():
         growth[resource].conversations -= unpack(conversations)
 
 
@@ -233,9 +239,9 @@ def _write_totals(
 def _read(
     db: sqlite3.Connection, query: str, resources: Iterable[int], place: tuple[int, ...]
 ) -> dict[int, tuple[Any, ...]]:
-    """The stored rows of those resources, in one statement."""
+    """The stored rows of those resources, in one statement; each begins with its resource."""
     wanted = msgspec.json.encode(sorted(resources)).decode()
-    return {row[0]: row[1:] for row in db.execute(query, (wanted, *place))}
+    return {row[0]: row for row in db.execute(query, (wanted, *place))}
 
 
 _READ_DAY = """

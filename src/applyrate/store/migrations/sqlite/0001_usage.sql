@@ -27,8 +27,7 @@ CREATE TABLE conversation (
     reply_last_message     TEXT,
     reply_last_message_at  INTEGER,
     reply_handed_off_at    INTEGER,
-    known_at               INTEGER NOT NULL DEFAULT (strftime('%s', 'now') * 1000000),
-    UNIQUE (org, session_id)
+    known_at               INTEGER NOT NULL DEFAULT (strftime('%s', 'now') * 1000000)
 );
 
 CREATE TABLE reply (
@@ -36,12 +35,48 @@ CREATE TABLE reply (
     org          INTEGER NOT NULL,
     reply_id     TEXT NOT NULL,
     conversation INTEGER NOT NULL,
-    replied_at   INTEGER NOT NULL,
-    UNIQUE (org, reply_id)
+    replied_at   INTEGER NOT NULL
 );
 -- Which replies lie in a part of a day, and their conversations, without touching the table.
 CREATE INDEX reply_time ON reply (org, replied_at, conversation);
 CREATE INDEX reply_conversation ON reply (conversation);
+
+-- Where a session_id or a reply_id is looked up: a digest of 48 bits of each, keyed with a key of this
+-- file's own, and the id. No two conversations or replies of an organization have the same name, but
+-- two names may have the same digest. Digests come in no order: a commit of 1,000 replies would write
+-- 1,000 pages of an index of millions. So new ones are kept by themselves, in pages of which each
+-- commit writes most anyway, and move on in their order, neighbours together.
+CREATE TABLE digest_key (key BLOB NOT NULL);
+INSERT INTO digest_key VALUES (randomblob(32));
+
+CREATE TABLE conversation_digest (
+    digest INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    PRIMARY KEY (digest, id)
+) WITHOUT ROWID;
+CREATE TABLE recent_conversation_digest (
+    digest INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    PRIMARY KEY (digest, id)
+) WITHOUT ROWID;
+CREATE TABLE reply_digest (
+    digest INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    PRIMARY KEY (digest, id)
+) WITHOUT ROWID;
+CREATE TABLE recent_reply_digest (
+    digest INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    PRIMARY KEY (digest, id)
+) WITHOUT ROWID;
+
+-- How many digests are recent, and the one from which on the next ones move.
+CREATE TABLE recent_digests (
+    of     TEXT PRIMARY KEY,
+    number INTEGER NOT NULL,
+    next   INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO recent_digests VALUES ('conversation', 0, 0), ('reply', 0, 0);
 
 -- The two high bits of a resource's number are its type, so that the resources of one type of one
 -- organization are one range of ids. A row is made with the first usage, or by the catalogue;
@@ -186,15 +221,13 @@ CREATE TABLE api_key (
 CREATE INDEX api_key_org ON api_key (org, created_at, key_id);
 
 -- Erased conversations: a keyed BLAKE2b of each session_id, and nothing else of it, so that what is
--- sent again is known. The key is this file's own.
+-- sent again is known.
 CREATE TABLE tombstone (
     org       INTEGER NOT NULL,
     digest    BLOB NOT NULL,
     erased_at INTEGER NOT NULL,
     PRIMARY KEY (org, digest)
 ) WITHOUT ROWID;
-CREATE TABLE tombstone_key (key BLOB NOT NULL);
-INSERT INTO tombstone_key VALUES (randomblob(32));
 
 -- Conversations that have their tombstone, and replies that are still to go: many go in steps.
 CREATE TABLE erasing (conversation INTEGER PRIMARY KEY);
