@@ -1,6 +1,7 @@
 """The embedded store: usages as Roaring bitmaps in one SQLite file.
 
 ``rows`` says how ids, times and bitmaps are written, ``database`` how the file is opened;
+``names`` finds replies and conversations by their ids;
 ``recording`` and ``usage_rows`` write; ``counting``, ``listing`` and ``browsing`` answer, with
 ``edges`` and ``reply_order`` for the days that a window covers in part; ``timelines``,
 ``usage_counts``, ``outcomes``, ``conversation_usage``, ``export`` and ``changes`` are a question

@@ -24,6 +24,7 @@ def set_conversations(
     Those that were erased are left alone, and returned.
     """
     ids, outcomes = ConversationIds(db, org), OutcomeChanges(db, org)
+    ids.meet(facts)
     began, ended = BitMap(), BitMap()
     erased = list[str]()
     for session_id, known in facts.items():
@@ -57,6 +58,7 @@ def bring_handoffs(db: sqlite3.Connection, org: int, handed_off_at: Mapping[str,
     The earliest time is kept; where the fact was set for a conversation, that goes on to count.
     """
     ids = ConversationIds(db, org)
+    ids.meet(handed_off_at)
     began = BitMap()
     for session_id, at in handed_off_at.items():
         try:

@@ -120,7 +120,8 @@ class ConversationIds(dict[str, int]):
         self.going = {key for (key,) in db.execute(_GOING, ordinal_range(org))}
 
     def __missing__(self, session_id: str) -> int:
-        self.meet([session_id])
+        if session_id not in self.erased:
+            self.meet([session_id])
         if session_id in self.erased:
             raise ErasedConversation(session_id)
         return self[session_id]

@@ -89,7 +89,7 @@ def delete_conversations(db: sqlite3.Connection, org: int, conversations: BitMap
     for key in keys:
         outcomes.note(key, _NOTHING_KNOWN)
     outcomes.write()
-    forget_names(db, "conversation", keys)
+    forget_names(db, "conversation", org, keys)
     for table, key_name in (("conversation", "id"), ("erasing", "conversation")):
         query = f"DELETE FROM {table} WHERE {key_name} = ?"  # noqa: S608 (names of our own)
         db.executemany(query, [(key,) for key in keys])

@@ -33,7 +33,7 @@ def digest_names(db: sqlite3.Connection, org: int, names: Iterable[str]) -> list
     """The digest of each name of an organization's."""
     (key,) = db.execute("SELECT key FROM digest_key").fetchone()
     of_org = blake2b(org.to_bytes(8), key=key, digest_size=_DIGEST_BYTES)
-    digests = []
+    digests = list[int]()
     for name in names:
         digest = of_org.copy()
         digest.update(name.encode())
@@ -68,12 +68,14 @@ def add_names(db: sqlite3.Connection, of: Named, org: int, ids: Mapping[str, int
         _move_on(db, of, recent - _RECENT[of], start)
 
 
-def forget_names(db: sqlite3.Connection, of: Named, ids: Iterable[int]) -> None:
+def forget_names(db: sqlite3.Connection, of: Named, org: int, ids: Iterable[int]) -> None:
     """Forget the names of what is about to be deleted."""
-    for key, name in db.execute(_NAMES[of], (_listed(ids),)).fetchall():
-        entry = (*digest_names(db, key >> ORDINAL_BITS, [name]), key)
-        was_recent, _ = (db.execute(query, entry).rowcount for query in _FORGET[of])
-        db.execute(_COUNT, (-was_recent, of))
+    names = dict(db.execute(_NAMES[of], (_listed(ids),)).fetchall())
+    if not names:
+        return
+    entries = sorted(zip(digest_names(db, org, names.values()), names, strict=True))
+    recent, _ = (db.executemany(query, entries).rowcount for query in _FORGET[of])
+    db.execute(_COUNT, (-recent, of)).fetchone()
 
 
 def _move_on(db: sqlite3.Connection, of: Named, count: int, start: int) -> None:

@@ -125,7 +125,7 @@ class _Removal:
     def carry_out(self) -> Removed:
         """Remove what was taken."""
         org = self._org << ORDINAL_BITS
-        delete_replies(self._db, [org | reply for reply in self._replies])
+        delete_replies(self._db, self._org, [org | reply for reply in self._replies])
         if self._replies:
             retire(self._db, "reply", org, org | max(self._replies))
         replies = list(self._replies.values())

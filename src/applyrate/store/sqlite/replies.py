@@ -39,16 +39,16 @@ def find_replies(
 def read_replies(
     db: sqlite3.Connection, org: int, reply_ids: Sequence[str]
 ) -> dict[str, KnownReply]:
-    """The same as the file has them."""
+    """The same, as the file has them."""
     ids = find_named(db, "reply", org, reply_ids)
     wanted = msgspec.json.encode(list(ids.values())).decode()
     rows = db.execute(_READ, (wanted,)) if ids else ()
     return {reply_id: KnownReply(*row) for reply_id, *row in rows}
 
 
-def delete_replies(db: sqlite3.Connection, keys: Sequence[int]) -> None:
-    """Delete the rows of replies, and their names."""
-    forget_names(db, "reply", keys)
+def delete_replies(db: sqlite3.Connection, org: int, keys: Sequence[int]) -> None:
+    """Delete the rows of an organization's replies, and their names."""
+    forget_names(db, "reply", org, keys)
     db.executemany("DELETE FROM reply WHERE id = ?", [(key,) for key in keys])
 
 
