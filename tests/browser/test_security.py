@@ -50,7 +50,7 @@ class Victim:
 
     @property
     def session(self) -> str:
-        return cookie(self.context, SESSION_COOKIE)["value"]
+        return str(cookie(self.context, SESSION_COOKIE)["value"])
 
     def owned(self) -> list[object]:
         """All that a form can change."""
@@ -505,8 +505,12 @@ def test_a_session_that_ended_is_worth_nothing(
     for place in ("/dashboard", "/dashboard/keys", "/dashboard/unused.csv", "/dashboard/stream"):
         stolen.goto(place)
         assert "/dashboard/sign-in" in stolen.url
-    fields = {"name": "stolen", "access": "full", "csrf_token": csrf_token(kept)}
-    assert thief.request.post("/dashboard/keys", form=fields, max_redirects=0).status == 303
+    form: dict[str, str | float | bool] = {
+        "name": "stolen",
+        "access": "full",
+        "csrf_token": csrf_token(kept),
+    }
+    assert thief.request.post("/dashboard/keys", form=form, max_redirects=0).status == 303
     assert [key.name for key in victim.server.store.keys(victim.org)] == ["test"]
     thief.close()
 
