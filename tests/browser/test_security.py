@@ -328,7 +328,12 @@ def hostile(site: Server) -> Planted:
 def test_markup_in_any_name_or_message_is_only_text(readers: Readers, hostile: Planted) -> None:
     page, seen = readers.sign_in(hostile.key), ""
     dialogs: list[Dialog] = []
-    page.on("dialog", dialogs.append)
+
+    def note(dialog: Dialog) -> None:
+        dialogs.append(dialog)
+        dialog.dismiss()
+
+    page.on("dialog", note)
     for place in hostile.pages():
         page.goto(place)
         page.evaluate("document.fonts.ready")
@@ -381,7 +386,7 @@ def test_markup_in_any_parameter_or_path_is_only_text(bystander: Victim) -> None
     for place, count, text in bystander.page.evaluate(READ_ALL, marked_places()):
         assert count == 0, place
         shown += "asked" in text
-    assert shown > 50
+    assert shown > 40
     for place in (f"/dashboard/{planted('asked')}", f"/dashboard?type={quote(planted('asked'))}"):
         bystander.page.goto(place)
         assert "asked" in bystander.page.inner_text("body")
