@@ -104,11 +104,12 @@ def test_a_copy_that_is_done_outlives_a_loss_of_power(
 ) -> None:
     fill(tmp_path / "data", "r1", "r2")
     target = tmp_path / "disk" / "a" / "copy"
+    told = {
+        "backup": ("backup", target, "--data", tmp_path / "data"),
+        "restore": ("restore", tmp_path / "data", "--data", target),
+    }
     with outlet.powering():
-        if command == "backup":
-            done = commands.run_process("backup", target, "--data", tmp_path / "data")
-        else:
-            done = commands.run_process("restore", tmp_path / "data", "--data", target)
+        done = subprocess.run([commands.PROGRAM, *told[command]], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     restarted = outlet.restart(tmp_path / "restarted") / "a" / "copy"
     assert {"applyrate.db", "inbox.db"} == {path.name for path in restarted.iterdir()}

@@ -58,7 +58,7 @@ def test_a_service_goes_on_with_what_an_older_version_left(tmp_path: Path) -> No
         client = server.client(key=key)
         told = client.get("/resource-usage/action/look/usage-summary").json()
         assert (told["applied_replies"], told["session_count"]) == (COUNT, 7)
-        assert client.get("/conversations/s3").json()["status"] == STATUS
+        assert client.get("/conversations/s3/usage").json()["status"] == STATUS
         again = {"reply_id": "r1", "session_id": "s1", "replied_at": AT.isoformat()}
         assert client.post("/replies", json=again).json()["duplicates"] == 1
         # What later versions brought works on it: here, sessions of the dashboard.
