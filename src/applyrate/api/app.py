@@ -35,6 +35,7 @@ from applyrate.api.auth import Authenticator
 from applyrate.api.edge import AsgiApp, Edge
 from applyrate.api.event_streams import Streams
 from applyrate.api.failures import answer_failure
+from applyrate.api.kept import Kept
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
 from applyrate.api.observed import Observed
@@ -86,6 +87,7 @@ ROUTES: Final = (
 )
 
 _READER_THREADS: Final = 4
+_MOST_SUMMARIES_KEPT: Final = 1_000
 
 
 def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None = None) -> Edge:
@@ -116,6 +118,7 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         cursor_secret=store.cursor_secret(),
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
+        summaries=Kept(store, _MOST_SUMMARIES_KEPT),
         limits=RateLimits(settings),
         streams=open_streams,
         metrics=seen,

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import litestar
 from litestar.datastructures import State
+from litestar.response.base import ASGIResponse
 from msgspec import Struct
 
 from applyrate.api.auth import Authenticator, Caller
@@ -14,6 +15,7 @@ from applyrate.api.cursors import Question
 from applyrate.api.edge import ANSWER_HEADERS, BODY_SHARE, REQUEST_ID
 from applyrate.api.event_streams import Streams
 from applyrate.api.held_bytes import Share
+from applyrate.api.kept import Kept
 from applyrate.api.key_uses import KeyUses
 from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
@@ -47,6 +49,7 @@ class Services(Struct, frozen=True):
     cursor_secret: bytes
     authenticator: Authenticator
     key_uses: KeyUses
+    summaries: Kept[ASGIResponse]
     limits: RateLimits
     streams: Streams
     metrics: Metrics

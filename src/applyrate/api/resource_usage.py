@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 from litestar import Response, get
+from litestar.response.base import ASGIResponse
 from msgspec import UNSET
 
 from applyrate.answers import ConversationUsageList, ResourceUsageList, UsageComparison
@@ -79,14 +80,30 @@ _COUNTS_EXAMPLE: Final = {
         )
     },
 )
-async def get_summary(request: Request) -> UsageSummary:
-    """Answer inside the event loop: the cost is small and bounded, and no thread is as quick."""
+async def get_summary(request: Request) -> ASGIResponse:
+    """Answer inside the event loop: the cost is small and bounded, and no thread is as quick.
+
+    An answer stays ready to be sent for as long as it holds, for whoever may ask the same.
+    """
+    caller, asked = request.caller, (request.scope["raw_path"], request.scope["query_string"])
+    return request.services.summaries.read(
+        (caller.org, caller.scopes, *asked), lambda: _answer_summary(request)
+    )
+
+
+def _answer_summary(request: Request) -> ASGIResponse:
     resource_type = path_type(request)
     resource_id = request.path_text("resource_id")
     query = request.query_texts("from", "to", "compare")
     window = read_window(query)
-    if read_compare(query):
-        return _compare(request, resource_type, resource_id, window)
+    count = _compare if read_compare(query) else _count
+    counted = count(request, resource_type, resource_id, window)
+    return ASGIResponse(body=msgspec.json.encode(counted), media_type=JSON)
+
+
+def _count(
+    request: Request, resource_type: ResourceType, resource_id: str, window: Window
+) -> UsageSummary:
     return request.services.store.summary(request.caller.org, resource_type, resource_id, window)
 
 

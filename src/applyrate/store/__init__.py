@@ -1,6 +1,6 @@
 """The Store protocol: what any engine must do, and the same contract suite tests."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -157,6 +157,14 @@ class Store(Protocol):
         self, org: str, *, limit: int, after: AuditPosition | None = None
     ) -> Page[AuditEntry, AuditPosition]:
         """The organization's audit log, newest first."""
+        ...
+
+    def moment(self) -> Hashable | None:
+        """What stays equal in the thread that asks for as long as nothing at all is committed.
+
+        Whichever process commits it; so what was answered after a moment was asked for is still the
+        answer where the moment is the same. None where that cannot be told at once.
+        """
         ...
 
     def summary(

@@ -34,7 +34,7 @@ from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.conversation_usage import read_conversation
 from applyrate.store.sqlite.conversations import set_conversations, without_message
 from applyrate.store.sqlite.counting import count_resource
-from applyrate.store.sqlite.database import Database
+from applyrate.store.sqlite.database import Database, Moment
 from applyrate.store.sqlite.days import MAX_KEPT_BYTES, Days
 from applyrate.store.sqlite.directory import Directory
 from applyrate.store.sqlite.erasing import (
@@ -215,6 +215,9 @@ class SQLiteStore:
     ) -> Page[AuditEntry, AuditPosition]:
         with self._database.reading() as db:
             return list_acts(db, org, limit, after)
+
+    def moment(self) -> Moment:
+        return self._database.moment()
 
     def summary(
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window

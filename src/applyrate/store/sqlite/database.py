@@ -92,6 +92,21 @@ class Database:
             raise
         self._troubles.end(Doing.READ)
 
+    def moment(self) -> "Moment":
+        """What stays equal in this thread until something is committed, by whichever process.
+
+        Raises Unavailable where the file cannot be read now.
+        """
+        try:
+            self._follow(Doing.READ)
+            db = self._reader()
+            (commits,) = db.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            self._explain(Doing.READ, error)
+            raise
+        self._troubles.end(Doing.READ)
+        return Moment(db, commits)
+
     def probe(self) -> None:
         """Write to the file as any change does, and change nothing; on disk when it returns.
 
@@ -248,6 +263,16 @@ class Database:
         )
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         return connection
+
+
+class Moment(NamedTuple):
+    """A moment of a file: how many commits a connection has seen that others made.
+
+    The numbers of two connections have nothing to do with one another.
+    """
+
+    connection: sqlite3.Connection
+    commits: int
 
 
 class _Identity(NamedTuple):
