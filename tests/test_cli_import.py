@@ -331,17 +331,18 @@ def test_an_interrupt_keeps_what_was_read_and_says_so(data: Path) -> None:
         stderr=subprocess.PIPE,
     ) as process:
         assert process.stdin is not None
-        process.stdin.write("".join(reply(number) + "\n" for number in range(1200)).encode())
+        count = CHUNK_REPLIES + 200
+        process.stdin.write("".join(reply(number) + "\n" for number in range(count)).encode())
         process.stdin.flush()
         deadline = time.monotonic() + END_SECONDS
         while not data.exists() or not run("check", "--data", data).stdout.startswith(
-            "No fault in 1"
+            f"No fault in {CHUNK_REPLIES:,}"
         ):
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 130
-    count, _, rest = stdout.decode().partition(" ")
+    told, _, rest = stdout.decode().partition(" ")
     assert rest.startswith("replies imported")
     assert b"Import the file again" in stderr
-    assert 1000 <= applied_replies(data) == int(count.replace(",", "")) <= 1200
+    assert CHUNK_REPLIES <= applied_replies(data) == int(told.replace(",", "")) <= count

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from functools import partial
@@ -32,10 +32,12 @@ from applyrate.intake.bounds import Bounds
 from applyrate.intake.imports import Imported, Rejection, import_lines
 from applyrate.intake.journal import Notes
 from applyrate.intake.lines import LineReader
+from applyrate.intake.reading_lines import Read, read_lines, read_reply, read_within
 from applyrate.intake.rejections import describe_rejection
-from applyrate.intake.replies import decode_reply
-from applyrate.intake.transcripts import HANDOFF_ACTIONS, Transcript, read_transcript
+from applyrate.intake.transcripts import HANDOFF_ACTIONS, read_transcript
 from applyrate.settings import load_settings
+
+MAX_WORKERS = 64
 
 
 class Format(StrEnum):
@@ -74,6 +76,15 @@ def import_file(
             help="Transcripts: calling this action hands the conversation off. Repeatable.",
         ),
     ] = list(HANDOFF_ACTIONS),  # noqa: B006 (Typer shows it as the default; nobody changes it)
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_WORKERS,
+            metavar="N",
+            help="How many processes work: one records, the others read the lines.",
+        ),
+    ] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,7 +113,8 @@ def import_file(
         shown = not (quiet or as_json)
         name = "standard input" if str(file) == "-" else file.name
         with reply_progress(name, lines.size_bytes, shown=shown) as show:
-            for imported in import_lines(store, org, interrupt.until_asked(lines), read, reject):
+            said = read_lines(interrupt.until_asked(lines), read, beside=workers - 1)
+            for imported in import_lines(store, org, said, reject):
                 show(lines.position_bytes, imported.replies)
         notes.arrive(Source.IMPORT, imported.replies)
     seconds = time.monotonic() - started_at
@@ -150,26 +162,13 @@ class ImportAnswer(Struct, frozen=True):
         )
 
 
-def _reader(file_format: Format, handoff_actions: Sequence[str]) -> Callable[[bytes], Transcript]:
-    bounds = Bounds.of(load_settings())
+def _reader(file_format: Format, handoff_actions: Sequence[str]) -> Read:
     read = (
-        _read_reply
+        read_reply
         if file_format is Format.REPLIES
         else partial(read_transcript, handoff_actions=frozenset(handoff_actions))
     )
-
-    def read_within_bounds(raw: bytes) -> Transcript:
-        transcript = read(raw)
-        for reply in transcript.replies:
-            bounds.check(reply)
-        return transcript
-
-    return read_within_bounds
-
-
-def _read_reply(raw: bytes) -> Transcript:
-    reply = decode_reply(raw)
-    return Transcript(reply.session_id, [reply])
+    return partial(read_within, Bounds.of(load_settings()), read)
 
 
 def _binary(file: Path) -> AbstractContextManager[BufferedReader]:
