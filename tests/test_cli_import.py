@@ -336,7 +336,7 @@ def test_an_interrupt_keeps_what_was_read_and_says_so(data: Path) -> None:
         process.stdin.flush()
         deadline = time.monotonic() + END_SECONDS
         while not data.exists() or not run("check", "--data", data).stdout.startswith(
-            f"No fault in {CHUNK_REPLIES:,}"
+            "No fault in 1"
         ):
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGINT)

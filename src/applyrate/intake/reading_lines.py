@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from applyrate.errors import ApplyrateError, InvalidInput
@@ -81,7 +82,7 @@ def _read_beside(lines: Iterable[Line], read: Read, process_count: int) -> Itera
                 under_way.append(partial(_read_all, piece, read))
             else:
                 with _interrupts_held_back():
-                    under_way.append(pool.submit(_read_to_send, piece, read).result)
+                    under_way.append(pool.submit(_read_to_send, _LINES.encode(piece), read).result)
             if len(under_way) > _PIECES_AHEAD * process_count:
                 yield from under_way.popleft()()
         while under_way:
@@ -108,9 +109,9 @@ def _pieces(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield piece
 
 
-def _read_to_send(lines: list[Line], read: Read) -> list[ReadLine]:
+def _read_to_send(packed: bytes, read: Read) -> list[ReadLine]:
     """In another process. Each name is sent once, and then hashed once by whoever looks it up."""
-    said = _read_all(lines, read)
+    said = _read_all(_PACKED.decode(packed), read)
     known: dict[str | Invocation, str | Invocation] = {}
     for line in said:
         for reply in line.transcript.replies if line.transcript else ():
@@ -144,6 +145,10 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_LINES: Final = msgspec.msgpack.Encoder()
+_PACKED: Final = msgspec.msgpack.Decoder(list[Line])
 
 
 def _end_with_parent() -> None:
