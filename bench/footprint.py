@@ -1,10 +1,9 @@
 """Measuring what the service takes: memory, disk, the time to its first answer; and the import."""
 
-import inspect
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -12,17 +11,17 @@ from statistics import median
 import msgspec
 import psutil
 
-from applyrate.cli.importing import import_file
 from applyrate.store import Store
 from applyrate.usage import Recording, Reply, ResourceType
 from bench.generator import ORG
 from bench.load import request_of, send
 from bench.organizations import Data
-from bench.questions import COLD_SHARE, HOT_SHARE, MID_SHARE
+from bench.questions import COLD_SHARE, HOT_SHARE, MID_SHARE, OURS
 from bench.service import Service, day_windows
 from bench.serving import add_key, serving_by_command
 from bench.tables import Part, Table, at_least, at_most, milliseconds, times
 from bench.timing import spread_of
+from bench.transcripts import transcripts
 
 MEMORY_MB = 200
 BYTES_A_USAGE = 9
@@ -53,7 +52,7 @@ def measure_service(folder: Path, data: Data) -> Part:
             _ask_once(Service(url, key, data))
             starts.append(time.perf_counter() - began)
     with _import_file(folder, data, "memory") as file, serving_by_command(folder) as url:
-        service = _child_that_listens(url)
+        service = child_that_listens(url)
         running = Service(url, key, data)
         _ask_much(running)
         serving_bytes = service.memory_info().rss
@@ -94,55 +93,60 @@ def measure_service(folder: Path, data: Data) -> Part:
 
 
 def measure_import(folder: Path, store: Store, data: Data) -> Part:
-    """Import a file, with one worker and where there are any with two, beside the store's rate."""
-    commands: dict[str, tuple[str, ...]] = {"one worker": ()}
-    if "workers" in inspect.signature(import_file).parameters:
-        commands["two workers"] = ("--workers", "2")
-    rates: dict[str, list[float]] = {name: [] for name in (*commands, "the store")}
+    """Import files, with one worker and with two, beside the store's own rate."""
+    ways = {
+        f"{file_format}, {name}": (file_format, workers)
+        for file_format in ("replies", "transcripts")
+        for name, workers in (("one worker", "1"), ("two workers", "2"))
+    }
+    rates: dict[str, list[float]] = {name: [] for name in (*ways, OURS)}
     for turn in range(3):
-        for number, (name, options) in enumerate(commands.items()):
-            with _import_file(folder, data, f"{turn}{number}") as file:
+        for name, (file_format, workers) in ways.items():
+            with _import_file(folder, data, f"{turn}-{workers}", file_format) as file:
+                command = [*_import_command(folder, file, file_format), "--workers", workers]
                 began = time.perf_counter()
-                subprocess.run(
-                    [*_import_command(folder, file), *options],
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 rates[name].append(_replies(data) / (time.perf_counter() - began))
         began = time.perf_counter()
         for replies in _new_replies(data, f"store-{turn}"):
             store.record([Recording(ORG, replies)])
-        rates["the store"].append(_replies(data) / (time.perf_counter() - began))
+        rates[OURS].append(_replies(data) / (time.perf_counter() - began))
     medians = {name: median(taken) for name, taken in rates.items()}
-    ours = medians["the store"]
-    two = medians.get("two workers")
+    rows = [
+        [
+            name,
+            f"{medians[name]:,.0f} ({min(taken):,.0f} to {max(taken):,.0f})",
+            times(medians[name] / medians[OURS]),
+        ]
+        for name, taken in rates.items()
+    ]
+    best = max(medians[name] for name in ways if name.startswith("replies"))
     return Part(
         [
             Table(
                 "Import",
                 ("", "replies a second (least to most)", "to the store"),
-                [
-                    [
-                        name,
-                        f"{medians[name]:,.0f} ({min(taken):,.0f} to {max(taken):,.0f})",
-                        times(medians[name] / ours),
-                    ]
-                    for name, taken in rates.items()
-                ],
-                f"A file of {_replies(data):,} replies, with the start of the command, beside the "
-                "store alone in batches of 1,000 on a copy of the same data.",
+                rows,
+                f"Files of {_replies(data):,} replies, with the start of the command, beside the "
+                "store alone in batches of 1,000 on a copy of the same data. Transcripts tell no "
+                "knowledge, and so have fewer usages.",
             )
         ],
         [
-            at_least(
-                "import, to the store's own rate", 0.8, max(medians[n] for n in commands) / ours
+            at_least("import of replies, to the store's own rate", 0.8, best / medians[OURS]),
+            *(
+                at_least(
+                    f"import of {file_format} with two workers, to one",
+                    1,
+                    medians[f"{file_format}, two workers"] / medians[f"{file_format}, one worker"],
+                )
+                for file_format in ("replies", "transcripts")
             ),
-            at_least("import with two workers, to one", 1, two and two / medians["one worker"]),
         ],
     )
 
 
-_IMPORTED = 50_000
+_IMPORTED = 30_000
 
 
 def _replies(data: Data) -> int:
@@ -159,26 +163,37 @@ def _new_replies(data: Data, name: str) -> Iterator[list[Reply]]:
 
 
 @contextmanager
-def _import_file(folder: Path, data: Data, name: str) -> Iterator[Path]:
-    """A file of new replies, one on each line."""
+def _import_file(
+    folder: Path, data: Data, name: str, file_format: str = "replies"
+) -> Iterator[Path]:
+    """A file of new replies, or of new conversations, one on each line."""
     path = folder / f"import-{name}.ndjson"
     with path.open("wb") as file:
-        for replies in _new_replies(data, name):
-            file.writelines(msgspec.json.encode(reply) + b"\n" for reply in replies)
+        for number, replies in enumerate(_new_replies(data, name)):
+            lines: Iterable[object] = replies
+            if file_format == "transcripts":
+                lines = transcripts(_in_new_conversations(replies, f"{name}-{number}"))
+            file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
     try:
         yield path
     finally:
         path.unlink()
 
 
-def _import_command(folder: Path, file: Path) -> list[str]:
+def _in_new_conversations(replies: Sequence[Reply], name: str) -> list[Reply]:
     return [
-        *(sys.executable, "-m", "applyrate", "import", str(file)),
-        *("--format", "replies", "--data", str(folder), "--org", ORG, "--quiet"),
+        msgspec.structs.replace(reply, session_id=f"{name}-{reply.session_id}") for reply in replies
     ]
 
 
-def _child_that_listens(url: str) -> psutil.Process:
+def _import_command(folder: Path, file: Path, file_format: str = "replies") -> list[str]:
+    return [
+        *(sys.executable, "-m", "applyrate", "import", str(file)),
+        *("--format", file_format, "--data", str(folder), "--org", ORG, "--quiet"),
+    ]
+
+
+def child_that_listens(url: str) -> psutil.Process:
     """The process of ours that serves an address."""
     port = int(url.rpartition(":")[2])
     return next(

@@ -11,9 +11,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+import psutil
 
 from applyrate.store import Store
 from applyrate.usage import Recording
+from bench.footprint import child_that_listens
 from bench.generator import ORG
 from bench.load import Answered, send
 from bench.organizations import Data
@@ -42,9 +44,13 @@ QUICK_EFFORT = Effort(rounds=3, seconds=0.5, batches=2, singles=64)
 
 
 class Rates(NamedTuple):
-    """Requests a second of ways to ask, one value for each round, in turns."""
+    """Requests a second of ways to ask, one value for each round, in turns.
+
+    ``cpu``: what the service's process took for each request, in seconds of a core.
+    """
 
     of: dict[str, list[float]]
+    cpu: Mapping[str, list[float]] | None = None
 
     def median(self, name: str) -> float:
         """The middle one."""
@@ -77,6 +83,7 @@ def measure_http(folder: Path, store: Store, data: Data, effort: Effort) -> Part
 def _summaries(service: Service, effort: Effort) -> Part:
     windows = itertools.cycle(day_windows())
     asked = {
+        "the server alone": lambda: itertools.repeat(service.bare()),
         "empty handler": lambda: itertools.repeat(service.summary(HOT_SHARE, prefix="bench")),
         "hot": lambda: (service.summary(HOT_SHARE, window) for window in windows),
         "mid": lambda: (service.summary(MID_SHARE, window) for window in windows),
@@ -91,7 +98,9 @@ def _summaries(service: Service, effort: Effort) -> Part:
                 "empty handler",
                 "Requests a second, 7 to 40 whole days, a different window each time. The empty "
                 "handler is a route of the same service, behind the same middleware, that answers "
-                f"what it knows. {_CONNECTIONS} connections, {_DEPTH} requests under way on each.",
+                "what it knows; the server alone has neither framework nor middleware. "
+                f"{_CONNECTIONS} connections, {_DEPTH} requests under way on each. CPU is that of "
+                "the service's process, all threads.",
             )
         ],
         [
@@ -294,8 +303,11 @@ def _in_turns(
     service: Service, asked: Mapping[str, Callable[[], Iterator[bytes]]], effort: Effort
 ) -> Rates:
     rates: dict[str, list[float]] = {name: [] for name in asked}
+    cpu: dict[str, list[float]] = {name: [] for name in asked}
+    process = child_that_listens(service.url)
     for turn in range(effort.rounds + 1):
         for name, requests in asked.items():
+            before = _cpu_seconds(process)
             answered = send(
                 service.url,
                 requests(),
@@ -305,16 +317,23 @@ def _in_turns(
             )
             if turn:  # the first one only warms up
                 rates[name].append(answered.rate)
-    return Rates(rates)
+                cpu[name].append((_cpu_seconds(process) - before) / len(answered.durations))
+    return Rates(rates, cpu)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    taken = process.cpu_times()
+    return float(taken.user + taken.system)
 
 
 def _rates_table(title: str, rates: Rates, reference: str, note: str) -> Table:
-    return Table(
-        title,
-        ("", "a second (least to most)", f"to {reference}"),
-        [
-            [name, rates.told(name), times(rates.median(name) / rates.median(reference))]
-            for name in rates.of
-        ],
-        note,
-    )
+    rows = [
+        [name, rates.told(name), times(rates.median(name) / rates.median(reference))]
+        for name in rates.of
+    ]
+    columns = ["", "a second (least to most)", f"to {reference}"]
+    if rates.cpu:
+        columns.append("CPU of a request, µs")
+        for row, taken in zip(rows, rates.cpu.values(), strict=True):
+            row.append(f"{1e6 * spread_of(taken).median:,.0f}")
+    return Table(title, tuple(columns), rows, note)

@@ -29,6 +29,10 @@ class Service(NamedTuple):
         target = f"/{prefix}/{resource_type}/{resource_id}/usage-summary{window}"
         return request_of("GET", target, self.key)
 
+    def bare(self) -> bytes:
+        """A request that the server answers alone."""
+        return request_of("GET", "/bare", self.key)
+
     def recording(self, replies: Sequence[Reply]) -> bytes:
         """A request that records replies."""
         return request_of("POST", "/replies", self.key, msgspec.json.encode(replies))
