@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from applyrate.api.kept import Kept
 from applyrate.api.key_uses import KeyUses
 from applyrate.errors import Forbidden, Unauthenticated
-from applyrate.keys import ApiKey, digest, is_well_formed
+from applyrate.keys import digest, is_well_formed
 from applyrate.settings import Settings
 from applyrate.store import Store
 
@@ -47,11 +46,10 @@ class Caller(Struct, frozen=True):
 
 
 class Authenticator:
-    """Knows callers by their keys, looked up anew after each commit, and by their tokens."""
+    """Knows callers by their keys, looked up for each request, and by their tokens."""
 
     def __init__(self, settings: Settings, store: Store, key_uses: KeyUses) -> None:
         self._store = store
-        self._keys = Kept[ApiKey | None](store, _MOST_KEYS_KEPT)
         self._key_uses = key_uses
         self._tokens = _token_verifier(settings)
 
@@ -68,8 +66,7 @@ class Authenticator:
 
     def _by_key(self, key: str) -> Caller:
         now = datetime.now(UTC)
-        hashed = digest(key)
-        known = self._keys.read(hashed, lambda: self._store.find_key(hashed))
+        known = self._store.find_key(digest(key))
         if known is None or not known.valid_at(now):
             raise Unauthenticated(
                 "Authorization: the API key is unknown, revoked or expired"
@@ -89,7 +86,6 @@ def _token_verifier(settings: Settings) -> "TokenVerifier | None":
     return TokenVerifier(settings)
 
 
-_MOST_KEYS_KEPT: Final = 1_000
 _KEY_PREFIX: Final = "apr_live_"
 _DOTS_IN_A_TOKEN: Final = 2
 _WAY_OUT: Final = "send `Authorization: Bearer <key>`"
