@@ -1,31 +1,42 @@
 """What goes wrong behind a page is a page as well, which says what to do and gives nothing away."""
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.dashboard import reading, text_of
-from tests.servers import running_server
+from tests.servers import Server, running_server
+
+
+def break_a_row(server: Server) -> None:
+    with closing(sqlite3.connect(server.data / "applyrate.db")) as db, db:
+        db.execute("UPDATE api_key SET created_at = 'not a time'")
+
+
+def move_the_file_away(server: Server) -> None:
+    (server.data / "applyrate.db").rename(server.data / "elsewhere.db")
 
 
 @pytest.mark.parametrize(
     ("damage", "status", "told"),
     [
         (
-            "UPDATE api_key SET created_at = 'not a time'",
+            break_a_row,
             500,
             "Something went wrong something went wrong here; the service's log has it as find-me",
         ),
-        ("ALTER TABLE session RENAME TO lost", 503, "Not now the store cannot answer now"),
+        (move_the_file_away, 503, "Not now applyrate.db cannot be read now: it is gone"),
     ],
 )
 def test_a_page_that_cannot_be_made_says_so(
-    tmp_path: Path, damage: str, status: int, told: str
+    tmp_path: Path, damage: Callable[[Server], None], status: int, told: str
 ) -> None:
     with running_server(tmp_path / "data") as server:
         with reading(server, server.new_key("acme")) as reader:
-            with server.store._database.writing() as db:  # type: ignore[attr-defined]  # noqa: SLF001 (a damaged file)
-                db.execute(damage)
+            damage(server)
             reader.http.headers["X-Request-Id"] = "find-me"
             page = reader.open("/dashboard/keys")
         assert page.status_code == status

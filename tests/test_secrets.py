@@ -174,7 +174,7 @@ def test_no_answer_and_no_file_holds_what_opens(surface: Surface) -> None:
 def test_no_log_holds_what_opens_however_much_is_logged(surface: Surface) -> None:
     log = (surface.server.data.parent / "log").read_text(errors="replace")
     assert "this log is kept" in log
-    assert "something went wrong" in log
+    assert "HTTPStatus.INTERNAL_SERVER_ERROR" in log
     assert "/dashboard/open/{link}" in log
     assert [secret for secret in surface.secrets if secret in log] == []
 
