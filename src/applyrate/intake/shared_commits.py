@@ -130,8 +130,8 @@ class SharedCommits(Generic[Entry, Receipt]):
             return receipts
         if isinstance(receipts, Unavailable):
             # One for each, since whoever is answered may add to its message.
-            told, seconds = receipts.message, receipts.retry_after_seconds
-            return [Unavailable(told, retry_after_seconds=seconds) for _ in entries]
+            told, seconds, limit = receipts.message, receipts.retry_after_seconds, receipts.limit
+            return [Unavailable(told, retry_after_seconds=seconds, limit=limit) for _ in entries]
         if len(entries) == 1:
             return [receipts]
         # One of them broke the commit that they shared: alone, it fails alone.
@@ -141,7 +141,8 @@ class SharedCommits(Generic[Entry, Receipt]):
         try:
             return change()
         except Unavailable as error:
-            self._observer.failed(self._database)
+            if error.limit is None:  # one that is full can be written to
+                self._observer.failed(self._database)
             return error
         except Exception as error:  # noqa: BLE001 (whoever asked for the change is answered with it)
             return error
