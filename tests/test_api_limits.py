@@ -1,5 +1,6 @@
 """Limits: so many requests a minute for each key."""
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def test_the_window_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = RateLimits(Settings(standard_limit=2))
 
     def granted() -> bool:
-        allowance = limits.spend(Rate.STANDARD, "key")
+        allowance = asyncio.run(limits.spend(Rate.STANDARD, "key"))
         assert allowance is not None
         return allowance.granted
 

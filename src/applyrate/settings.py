@@ -40,6 +40,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             " a stream; 0 for no limit.",
         ),
     ] = 1000
+    redis: Annotated[
+        Annotated[str, Meta(pattern="^rediss?://")] | None,
+        Meta(
+            description="The Redis in which several services count these limits together:"
+            " `redis://` or `rediss://`."
+        ),
+    ] = None
     max_streams: Annotated[
         int, Meta(ge=0, description="How many streams may be open at once in all.")
     ] = 2_000

@@ -16,7 +16,7 @@ async def admit(request: Request) -> None:
         return
     caller = await request.services.authenticator.authenticate(request.scope["headers"])
     request.scope["user"] = caller
-    allowance = request.services.limits.spend(operation.rate, caller.identity)
+    allowance = await request.services.limits.spend(operation.rate, caller.identity)
     if allowance is not None:
         request.add_answer_headers(allowance.headers)
         if not allowance.granted:

@@ -119,7 +119,7 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         authenticator=Authenticator(settings, store, key_uses),
         key_uses=key_uses,
         summaries=Kept(store, _MOST_SUMMARIES_KEPT),
-        limits=RateLimits(settings),
+        limits=RateLimits(settings, seen),
         streams=open_streams,
         metrics=seen,
         readiness=Readiness(settings, store, commits, spans, readers),
@@ -182,6 +182,7 @@ async def _running(
         await services.journal.close()
         await services.traces.close()
         await services.commits.close()
+        await services.limits.close()
         services.readers.shutdown()
         if tracing:
             await asyncio.to_thread(tracing.close)

@@ -7,6 +7,16 @@ import math
 import time
 from collections import deque
 
+from msgspec import Struct
+
+
+class Spent(Struct, frozen=True):
+    """Whether an event was granted, how many are left, and in how many seconds there is more."""
+
+    granted: bool
+    remaining: int
+    reset_seconds: int
+
 
 class MovingWindow:
     """The events of the last ``window_seconds`` by name, at most ``quota`` of each. In memory."""

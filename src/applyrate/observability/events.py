@@ -17,6 +17,8 @@ class Event(Enum):
 
     REQUEST_ANSWERED = (logging.INFO, "a request was answered")
     REQUEST_FAILED = (logging.ERROR, "a request failed in a way that nobody expected")
+    LIMITS_NOT_SHARED = (logging.ERROR, "Redis is away, and each machine counts the limits alone")
+    LIMITS_SHARED = (logging.WARNING, "the limits are counted in Redis again")
     LIMIT_HIT = (logging.INFO, "a request was refused by a limit")
 
     CONNECTIONS_BOUNDED = (logging.WARNING, "fewer connections can be open than are wanted")

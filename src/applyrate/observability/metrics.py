@@ -57,6 +57,10 @@ class Metrics:
         )
         self._limits = count("limits_hit", "Requests and lines that a limit refused.", "limit")
 
+        self.limits_not_shared = count(
+            "limits_not_shared", "Requests that were counted here alone, while Redis was away."
+        )
+
         self.accepted = count("replies_accepted", "Replies that brought something new.")
         self.duplicates = count("replies_duplicate", "Replies that were known to the last usage.")
         self._rejected = count("replies_rejected", "Replies that were not taken.", "reason")
