@@ -31,17 +31,18 @@ def record(store: Store, *actions: str) -> None:
 @asynccontextmanager
 async def telling(store: Store, write: Write) -> AsyncIterator[Feed]:
     """The feed of somebody who is told all changes from now on, as long as the block lasts."""
-    with ThreadPoolExecutor(1) as readers, Feeds(store, readers).follow(ORG) as feed:
-        follower = Follower(
-            org=ORG, identity="k", admit=asyncio.Event().wait, types=frozenset(ResourceType)
-        )
-        task = asyncio.create_task(Telling(follower, feed, write).run())
-        try:
-            yield feed
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    with ThreadPoolExecutor(1) as readers:
+        async with Feeds(store, readers).follow(ORG) as feed:
+            follower = Follower(
+                org=ORG, identity="k", admit=asyncio.Event().wait, types=frozenset(ResourceType)
+            )
+            task = asyncio.create_task(Telling(follower, feed, write).run())
+            try:
+                yield feed
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 class Reader:

@@ -37,6 +37,7 @@ from applyrate.api.event_streams import Streams
 from applyrate.api.failures import answer_failure
 from applyrate.api.kept import Kept
 from applyrate.api.key_uses import KeyUses
+from applyrate.api.known_keys import KnownKeys
 from applyrate.api.limits import RateLimits
 from applyrate.api.observed import Observed
 from applyrate.api.openapi import describe, operation_of
@@ -106,7 +107,7 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
     commits = GroupCommit(store, recorded=open_streams.feeds.wake, observer=observer)
     spans = Traces(settings, store, commits, observer)
     journal = Journal(spans.inbox)
-    key_uses = KeyUses(store, commits)
+    known_keys, key_uses = KnownKeys(store), KeyUses(store, commits)
     services = Services(
         settings=settings,
         store=store,
@@ -116,7 +117,8 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         journal=journal,
         readers=readers,
         cursor_secret=store.cursor_secret(),
-        authenticator=Authenticator(settings, store, key_uses),
+        authenticator=Authenticator(settings, known_keys, key_uses),
+        known_keys=known_keys,
         key_uses=key_uses,
         summaries=Kept(store, _MOST_SUMMARIES_KEPT),
         limits=RateLimits(settings, seen),
@@ -183,6 +185,7 @@ async def _running(
         await services.traces.close()
         await services.commits.close()
         await services.limits.close()
-        services.readers.shutdown()
+        services.known_keys.close()
+        services.readers.shutdown(wait=not services.store.is_remote)
         if tracing:
             await asyncio.to_thread(tracing.close)

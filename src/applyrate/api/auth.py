@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from applyrate.api.key_uses import KeyUses
+from applyrate.api.known_keys import KnownKeys
 from applyrate.errors import Forbidden, Unauthenticated
 from applyrate.keys import digest, is_well_formed
 from applyrate.settings import Settings
-from applyrate.store import Store
 
 if TYPE_CHECKING:
     from applyrate.api.tokens import TokenVerifier
@@ -46,10 +46,10 @@ class Caller(Struct, frozen=True):
 
 
 class Authenticator:
-    """Knows callers by their keys, looked up for each request, and by their tokens."""
+    """Knows callers by their keys and by their tokens."""
 
-    def __init__(self, settings: Settings, store: Store, key_uses: KeyUses) -> None:
-        self._store = store
+    def __init__(self, settings: Settings, known_keys: KnownKeys, key_uses: KeyUses) -> None:
+        self._known_keys = known_keys
         self._key_uses = key_uses
         self._tokens = _token_verifier(settings)
 
@@ -57,16 +57,16 @@ class Authenticator:
         """The caller that a request's headers prove. Raises Unauthenticated."""
         credential = _bearer(headers)
         if credential.startswith(_KEY_PREFIX):
-            return self._by_key(credential)
+            return await self._by_key(credential)
         if self._tokens and credential.count(".") == _DOTS_IN_A_TOKEN:
             claims = await self._tokens.verify(credential)
             identity = f"jwt:{claims.org}\0{claims.subject}"
             return Caller(claims.org, identity, claims.scopes, f"token:{claims.subject}")
         raise Unauthenticated(f"Authorization: no key that the service takes; {_WAY_OUT}")
 
-    def _by_key(self, key: str) -> Caller:
+    async def _by_key(self, key: str) -> Caller:
+        known = await self._known_keys.find(digest(key))
         now = datetime.now(UTC)
-        known = self._store.find_key(digest(key))
         if known is None or not known.valid_at(now):
             raise Unauthenticated(
                 "Authorization: the API key is unknown, revoked or expired"

@@ -7,9 +7,9 @@ is kept nowhere but in the store, which tells each resource once.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -57,11 +57,12 @@ class Feeds:
             self._recorded.add(org)
             self._woken.set()
 
-    @contextmanager
-    def follow(self, org: str) -> Iterator["Feed"]:
+    @asynccontextmanager
+    async def follow(self, org: str) -> AsyncIterator["Feed"]:
         """The organization's feed, which is kept for as long as anybody follows it."""
         if org not in self._feeds:
-            self._feeds[org] = Feed(org, self._store, self._readers)
+            version = await read_version(self._store, org, self._readers)
+            self._feeds.setdefault(org, Feed(org, self._store, self._readers, version))
         feed = self._feeds[org]
         feed.follower_count += 1
         try:
@@ -94,6 +95,18 @@ class Feeds:
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
+async def read_version(store: Store, org: str, readers: Executor) -> int:
+    """The present version of an organization's usages.
+
+    It is read inside the event loop, since no thread is as quick, unless the store is on other
+    machines.
+    """
+    if not store.is_remote:
+        return store.changes(org).version
+    changes = await asyncio.get_running_loop().run_in_executor(readers, store.changes, org)
+    return changes.version
+
+
 class Feed:
     """The changes of one organization's usages, for all that follow them.
 
@@ -101,13 +114,13 @@ class Feed:
     kept in memory, the counts are those of the version ``seen``.
     """
 
-    def __init__(self, org: str, store: Store, readers: Executor) -> None:
+    def __init__(self, org: str, store: Store, readers: Executor, version: int) -> None:
         self.org = org
         self.follower_count = 0
         self._store = store
         self._readers = readers
         self._lock = asyncio.Lock()
-        self.seen = self.changed = store.changes(org).version
+        self.seen = self.changed = version
         self._quiet = range(0)
         self._known: dict[int, Since] = {}
         self._states: dict[Resource, bytes] = {}
@@ -121,8 +134,8 @@ class Feed:
 
     async def look(self) -> None:
         """See what was recorded since the last look."""
-        if self._store.changes(self.org).version == self.seen:
-            return  # most looks find nothing, and no thread is as quick
+        if await read_version(self._store, self.org, self._readers) == self.seen:
+            return  # most looks find nothing
         async with self._lock:
             self._see(await self._read(self._changes, self.seen))
 

@@ -111,7 +111,7 @@ class EventStream(ASGIResponse):
 
         self._open.add(self)
         try:
-            with self._feeds.follow(self.follower.org) as feed:
+            async with self._feeds.follow(self.follower.org) as feed:
                 await self.start_response(send)
                 telling = Telling(self.follower, feed, write)
                 await _first_of(telling.run(), self._ending.wait(), _leave(receive))

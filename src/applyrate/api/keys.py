@@ -12,6 +12,7 @@ from applyrate.answers import IssuedKey, KeyList, NewKey
 from applyrate.api.bodies import read_json
 from applyrate.api.operations import BODY_ERRORS, EVERY_KEY, OPERATION, Operation
 from applyrate.api.parameters import KEY_ID
+from applyrate.api.reading import at_once
 from applyrate.api.request import Request
 from applyrate.errors import InvalidInput, NotFound, Unavailable
 from applyrate.intake.decoding import decode, shown
@@ -104,7 +105,7 @@ async def list_keys(request: Request) -> KeyList:
     services = request.services
     with suppress(Unavailable):  # the times of the last minute are then missing, no more
         await services.key_uses.write()
-    return KeyList(services.store.keys(request.caller.org))
+    return KeyList(await at_once(request, lambda: services.store.keys(request.caller.org)))
 
 
 @delete(
@@ -116,8 +117,8 @@ async def list_keys(request: Request) -> KeyList:
             tag="Keys",
             summary="Revoke a key",
             description=(
-                "Revokes a key for good; from the next request on it opens nothing. Revoking it"
-                " again changes nothing."
+                "Revokes a key for good; from the next request on it opens nothing (on several"
+                " machines, on the others within ten seconds). Revoking it again changes nothing."
             ),
             scopes=("org:write",),
             parameters=(KEY_ID,),
@@ -136,6 +137,7 @@ async def revoke_key(request: Request) -> ApiKey:
     key = await services.commits.write(lambda: services.store.revoke_key(org, key_id, now, actor))
     if key is None:
         raise NotFound(f"key_id: {key_id!r} is no key of this organization")
+    services.known_keys.forget(key_id)
     return key
 
 

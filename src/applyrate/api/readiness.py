@@ -33,7 +33,8 @@ class Readiness:
     """The parts of the service, looked at when somebody asks. It belongs to one event loop.
 
     Databases are written to, by the same way as whatever is recorded, and changed in nothing. A
-    part that changes is logged.
+    part that changes is logged. A store on other machines that is away is a part degraded: nobody
+    is answered a question, and whatever is recorded is taken all the same.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Readiness:
             self._inbox_writes.look(),
             asyncio.get_running_loop().run_in_executor(self._readers, self._look_at_files),
         )
+        if self._store.is_remote and store.status is PartStatus.FAILING:
+            store = msgspec.structs.replace(store, status=PartStatus.DEGRADED)
         return {
             "store": store,
             "inbox": inbox,
@@ -96,7 +99,9 @@ class Readiness:
         )
 
     def _look_at_migrations(self) -> Part:
-        differing = self._store.foreign_migrations() + self._traces.inbox.foreign_migrations()
+        differing = self._traces.inbox.foreign_migrations()
+        if not self._store.is_remote:  # of one on other machines they are looked at at the start
+            differing = self._store.foreign_migrations() + differing
         if not differing:
             return _OK
         return _failing(

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from applyrate.api.operations import READ_SCOPES
 from applyrate.api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from applyrate.api.request import Request
-from applyrate.errors import InvalidInput
+from applyrate.errors import InvalidInput, Unavailable
 from applyrate.observability.context import in_this_context
 from applyrate.usage import ResourceType, Window
 
@@ -82,7 +82,37 @@ def read_choice(kind: type[Choice], name: str, text: str) -> Choice:
         raise InvalidInput(f"{name}: {text!r} is not {told}") from None
 
 
+async def at_once(request: Request, question: Callable[[], T]) -> T:
+    """The answer to a question of a small, bounded cost, inside the event loop.
+
+    No thread is as quick; but of a store on other machines nobody waits there.
+    """
+    if request.services.store.is_remote:
+        return await in_thread(request, question)
+    return question()
+
+
 async def in_thread(request: Request, question: Callable[[], T]) -> T:
-    """The answer to a question that scans, so that no other request waits for it."""
+    """The answer to a question that scans, so that no other request waits for it.
+
+    Raises Unavailable where a store on other machines takes more than REMOTE_SECONDS.
+    """
+    services = request.services
     run = asyncio.get_running_loop().run_in_executor
-    return await run(request.services.readers, in_this_context(question))
+    answer = run(services.readers, in_this_context(question))
+    if not services.store.is_remote:
+        return await answer
+    try:
+        async with asyncio.timeout(REMOTE_SECONDS):
+            return await answer
+    except TimeoutError:
+        raise Unavailable(
+            f"the store has not answered within {REMOTE_SECONDS} s; try again",
+            retry_after_seconds=_RETRY_AFTER_SECONDS,
+        ) from None
+
+
+REMOTE_SECONDS: Final = 30
+"""How long a store on other machines may take for an answer, with the wait for a thread."""
+
+_RETRY_AFTER_SECONDS: Final = 5

@@ -17,6 +17,7 @@ from applyrate.api.event_streams import Streams
 from applyrate.api.held_bytes import Share
 from applyrate.api.kept import Kept
 from applyrate.api.key_uses import KeyUses
+from applyrate.api.known_keys import KnownKeys
 from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
 from applyrate.api.readiness import Readiness
@@ -48,6 +49,7 @@ class Services(Struct, frozen=True):
     readers: ThreadPoolExecutor
     cursor_secret: bytes
     authenticator: Authenticator
+    known_keys: KnownKeys
     key_uses: KeyUses
     summaries: Kept[ASGIResponse]
     limits: RateLimits

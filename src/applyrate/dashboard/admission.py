@@ -1,6 +1,7 @@
 """What happens before every page: whose session it is, and whether the page is what sent a form."""
 
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from litestar import Response
 from litestar.response import Redirect
 
 from applyrate.api.auth import Caller
+from applyrate.api.reading import at_once
 from applyrate.api.request import Request
 from applyrate.dashboard.forms import require_csrf_token
 from applyrate.dashboard.policy import SECURITY_HEADERS, SESSION_COOKIE, read_cookie
@@ -34,7 +36,9 @@ async def admit_reader(request: Request) -> Response[Any] | None:
     token = session_token(request)
     now = datetime.now(UTC)
     services = request.services
-    key = None if token is None else find_session(services.store, token, now)
+    key = None
+    if token is not None:
+        key = await at_once(request, partial(find_session, services.store, token, now))
     if key is not None:
         services.key_uses.note(key.key_id, now)
         scopes = None if key.scopes is None else frozenset(key.scopes)

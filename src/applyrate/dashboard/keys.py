@@ -9,6 +9,7 @@ from typing import Any, Final
 from litestar import Response, get, post
 from litestar.response import Redirect
 
+from applyrate.api.reading import at_once
 from applyrate.api.request import Request
 from applyrate.dashboard.admission import SEE_OTHER
 from applyrate.dashboard.forms import Form, read_form
@@ -82,6 +83,7 @@ async def revoke_key(request: Request) -> Response[Any]:
     key = await services.commits.write(revoke)
     if key is None:
         raise NotFound(f"key_id: {key_id!r} is no key of this organization")
+    services.known_keys.forget(key_id)
     return Redirect(PATH, status_code=SEE_OTHER)
 
 
@@ -97,7 +99,8 @@ async def _page(
     with suppress(Unavailable):  # the times of the last minute are then missing, no more
         await services.key_uses.write()
     now = datetime.now(UTC)
-    keys = sorted(services.store.keys(caller.org), key=partial(_place, now))
+    found = await at_once(request, partial(services.store.keys, caller.org))
+    keys = sorted(found, key=partial(_place, now))
     return render(
         request,
         "keys.html",

@@ -70,7 +70,7 @@ async def show_overview(request: Request) -> Response[bytes]:
     """The page, or its table alone where nothing else changes."""
     view, state = read_view(request), read_table_state(request)
     store, org = request.services.store, request.caller.org
-    stream = stream_url(request)
+    stream = await stream_url(request)
     table = await in_reader_thread(request, partial(read_table, store, org, view, state))
     if request.headers.get("hx-target") == TABLE:
         return render(request, "resource_table.html", view=view, state=state, table=table)

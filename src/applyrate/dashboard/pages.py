@@ -1,6 +1,5 @@
 """Pages: a template with its context, as an answer."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -11,6 +10,7 @@ import msgspec
 from litestar import Response
 from markupsafe import Markup, escape
 
+from applyrate.api.reading import in_thread
 from applyrate.api.request import Request
 from applyrate.dashboard import figures
 from applyrate.dashboard.admission import is_signed_in, session_token
@@ -20,7 +20,6 @@ from applyrate.dashboard.policy import THEME_COOKIE, VISITOR_COOKIE
 from applyrate.dashboard.tokens import csrf_token
 from applyrate.dashboard.views import TYPE_LABELS, may_see
 from applyrate.dashboard.windows import Preset
-from applyrate.observability.context import in_this_context
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -47,8 +46,7 @@ def render(
 
 async def in_reader_thread(request: Request, question: Callable[[], T]) -> T:
     """What a question that scans answers, while others have the event loop."""
-    run = asyncio.get_running_loop().run_in_executor
-    return await run(request.services.readers, in_this_context(question))
+    return await in_thread(request, question)
 
 
 def _frame(request: Request) -> Mapping[str, Any]:

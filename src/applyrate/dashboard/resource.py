@@ -102,7 +102,7 @@ def _rate(summary: UsageSummary) -> float | None:
 async def show_resource(request: Request) -> Response[bytes]:
     """The page of the resource that the query names; one that nobody recorded has zeros."""
     view, resource_id = read_view(request), read_id(request)
-    stream = stream_url(request)
+    stream = await stream_url(request)
     report = await in_reader_thread(
         request,
         partial(read_report, request.services.store, request.caller.org, view, resource_id),

@@ -8,6 +8,7 @@ from typing import Any, Final
 from litestar import Response, get, post
 from litestar.response import Redirect
 
+from applyrate.api.reading import at_once
 from applyrate.api.request import Request
 from applyrate.dashboard import sessions
 from applyrate.dashboard.admission import OPEN, SEE_OTHER, SIGN_IN, is_signed_in, session_token
@@ -49,7 +50,7 @@ async def sign_in(request: Request) -> Response[Any]:
     attempts.require_one_left()
     key_text = form.text("key", longest=_LONGEST_KEY)
     services, now = request.services, datetime.now(UTC)
-    key = services.store.find_key(digest(key_text))
+    key = await at_once(request, partial(services.store.find_key, digest(key_text)))
     if key is None or not key.valid_at(now):
         attempts.count_failure()
         return _form(request, wanted, complaint=_complaint(key_text))

@@ -1,10 +1,12 @@
 """The stream that a page follows to stay live: what the API's ``GET /stream`` tells, by session."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from litestar import get
 from litestar.types import ASGIApp
 
+from applyrate.api.reading import at_once
 from applyrate.api.request import Request
 from applyrate.api.streams import open_stream
 from applyrate.dashboard.addresses import STREAM
@@ -24,18 +26,20 @@ async def follow_changes(request: Request) -> ASGIApp:
     store, token = request.services.store, session_token(request)
 
     async def admit() -> None:
-        if token is None or find_session(store, token, datetime.now(UTC)) is None:
+        now = datetime.now(UTC)
+        if token is None or not await at_once(request, partial(find_session, store, token, now)):
             raise Unauthenticated("the session has ended")
 
     return open_stream(request, admit)
 
 
-def stream_url(request: Request) -> str:
+async def stream_url(request: Request) -> str:
     """The stream of what changes from now on.
 
     To be asked for before a page's numbers are read, so that none changes unnoticed meanwhile.
     """
-    version = request.services.store.changes(request.caller.org).version
+    changes = await at_once(request, partial(request.services.store.changes, request.caller.org))
+    version = changes.version
     return f"{STREAM}?last_event_id={version}"
 
 

@@ -94,7 +94,7 @@ async def show_unused(request: Request) -> Response[bytes]:
     """The page, of one reason or of all."""
     view, page = read_view(request), read_page(request)
     reason = _read_reason(request)
-    stream = stream_url(request)
+    stream = await stream_url(request)
     read = partial(
         read_unused, request.services.store, request.caller.org, view, reason=reason, page=page
     )

@@ -40,6 +40,7 @@ class Event(Enum):
     REPLIES_EXPIRED = (logging.INFO, "replies that were older than is kept are removed")
     REMOVAL_FAILING = (logging.ERROR, "what is to be removed cannot be removed now; it is retried")
 
+    KEYS_UNREADABLE = (logging.ERROR, "the store cannot be asked for keys; known ones go on")
     KEY_USES_NOT_WRITTEN = (logging.ERROR, "the times of the keys' last use cannot be written")
     JWKS_UNREADABLE = (logging.WARNING, "the keys that tokens are signed with cannot be read")
     JWKS_KEY_LEFT_OUT = (logging.WARNING, "a key of the JWKS cannot be used")

@@ -48,8 +48,12 @@ class Store(Protocol):
     """Usages as a set, with the counts that follow from it.
 
     Every method may be called from any thread. What a writing method took is on disk when it
-    returns, and shows in whatever is asked after.
+    returns, and shows in whatever is asked after. ``is_remote``: an answer comes over the network.
+    Such a store may be away while this process goes on. Where it cannot do what is asked now, or
+    cannot be reached, a method raises Unavailable; what it was to change may have been changed.
     """
+
+    is_remote: bool
 
     def record(self, recordings: Sequence[Recording]) -> list[Receipt]:
         """Record replies of any organizations in one transaction; a receipt for each recording."""
@@ -362,7 +366,7 @@ class Store(Protocol):
         ...
 
     def find_key(self, digest: bytes) -> ApiKey | None:
-        """The key of that SHA-256, valid or not."""
+        """The key of that SHA-256, valid or not, as it was five seconds ago at the latest."""
         ...
 
     def keys(self, org: str) -> list[ApiKey]:

@@ -103,6 +103,8 @@ from applyrate.usage import (
 class SQLiteStore:
     """The Store protocol on one file, which several processes may open at the same time."""
 
+    is_remote = False
+
     def __init__(
         self,
         path: Path,
