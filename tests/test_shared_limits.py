@@ -15,7 +15,7 @@ from applyrate.api.limits import Rate, RateLimits
 from applyrate.api.shared_windows import SharedWindows
 from applyrate.errors import InvalidInput
 from applyrate.settings import Settings, load_settings
-from tests.monitoring import wait_until
+from tests.nodes import wait_until
 from tests.redis_server import RedisServer, redis_server
 from tests.servers import Server, running_server
 

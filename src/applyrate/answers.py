@@ -171,6 +171,7 @@ class RecordingReceipt(Struct, frozen=True):
 
     ``accepted`` brought something new, ``duplicates`` were known to the last usage. The three
     together are all that was sent; of more than 1000 rejections the last entry tells the number.
+    Where the store is on other machines, all that breaks no rule by itself is accepted.
     """
 
     accepted: int
@@ -223,9 +224,13 @@ class UnattributedList(Struct, frozen=True):
 
 
 class Source(StrEnum):
-    """By which way something came in: ``POST /replies``, ``POST /v1/traces``, an import."""
+    """By which way something came in.
+
+    ``POST /replies``, ``PUT /conversations``, ``POST /v1/traces``, an import.
+    """
 
     REPLIES = "replies"
+    CONVERSATIONS = "conversations"
     TRACES = "traces"
     IMPORT = "import"
 

@@ -46,6 +46,18 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def hold_file(path: Path) -> int | None:
+    """Hold a file alone, made where it is not there, until the descriptor returned is closed.
+
+    None where another process holds it. Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if _lock(descriptor, fcntl.LOCK_EX):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
 def hold(folder: Path) -> int:
     """Hold a folder with others until the descriptor that this returns is closed.
 

@@ -166,6 +166,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             description="How many spans the inbox holds; beyond it, `POST /v1/traces` answers 503.",
         ),
     ] = 1_000_000
+    inbox_max_replies: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How many replies the inbox holds that a store on other machines does not"
+            " have yet; beyond it, `POST /replies` answers 503.",
+        ),
+    ] = 5_000_000
     span_processes: Annotated[
         int,
         Meta(ge=0, description="Processes that decode long exports of spans beside the service."),

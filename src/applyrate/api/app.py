@@ -44,6 +44,7 @@ from applyrate.api.openapi import describe, operation_of
 from applyrate.api.readiness import Readiness
 from applyrate.api.request import SERVICES, Request, Services
 from applyrate.dashboard.routes import dashboard
+from applyrate.intake.deliveries import Deliveries
 from applyrate.intake.group_commit import GroupCommit
 from applyrate.intake.housekeeping import Housekeeping
 from applyrate.intake.journal import Journal
@@ -106,12 +107,18 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
     open_streams = Streams(settings, store, readers)
     commits = GroupCommit(store, recorded=open_streams.feeds.wake, observer=observer)
     spans = Traces(settings, store, commits, observer)
+    deliveries = (
+        Deliveries(settings, store, spans.inbox, open_streams.feeds.wake, observer)
+        if store.is_remote
+        else None
+    )
     journal = Journal(spans.inbox)
     known_keys, key_uses = KnownKeys(store), KeyUses(store, commits)
     services = Services(
         settings=settings,
         store=store,
         commits=commits,
+        recorder=deliveries or commits,
         traces=spans,
         housekeeping=Housekeeping(store, commits, spans, journal, open_streams.feeds.wake),
         journal=journal,
@@ -134,7 +141,7 @@ def create_app(settings: Settings, store: Store, stopping: asyncio.Event | None 
         before_request=admit,  # type: ignore[arg-type]  # request_class makes every request ours
         exception_handlers={Exception: answer_failure},
         state=State({SERVICES: services}),
-        lifespan=[lambda _: _running(services, tracing, stopping or asyncio.Event())],
+        lifespan=[lambda _: _running(services, deliveries, tracing, stopping or asyncio.Event())],
         openapi_config=None,  # it cannot say what the published operation does; see openapi.py
         logging_config=None,
     )
@@ -151,6 +158,7 @@ def _watch_state(services: Services) -> None:
             services.settings.data_path,
             services.store,
             services.traces.inbox,
+            max_undelivered=services.settings.inbox_max_replies,
             open_streams=lambda: services.streams.open_count,
             ready_parts=lambda: {
                 name: part.status is not PartStatus.FAILING
@@ -162,7 +170,10 @@ def _watch_state(services: Services) -> None:
 
 @asynccontextmanager
 async def _running(
-    services: Services, tracing: Tracing | None, stopping: asyncio.Event
+    services: Services,
+    deliveries: Deliveries | None,
+    tracing: Tracing | None,
+    stopping: asyncio.Event,
 ) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(services.key_uses.write_every_minute()),
@@ -172,6 +183,7 @@ async def _running(
         asyncio.create_task(services.streams.feeds.watch()),
         asyncio.create_task(services.streams.check()),
         asyncio.create_task(services.streams.end_when(stopping)),
+        *([asyncio.create_task(deliveries.run())] if deliveries else []),
     ]
     try:
         yield
@@ -182,6 +194,8 @@ async def _running(
                 await task
         await services.key_uses.try_to_write()
         await services.journal.close()
+        if deliveries:
+            await deliveries.close()
         await services.traces.close()
         await services.commits.close()
         await services.limits.close()

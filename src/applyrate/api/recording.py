@@ -107,7 +107,7 @@ async def record_replies(request: Request) -> RecordingReceipt:
     tally = _Tally(org, journal, request.services.metrics)
     try:
         async for batch in _batches(request, tally):
-            receipt = await request.services.commits.join(org, [reply for _, reply in batch])
+            receipt = await request.services.recorder.join(org, [reply for _, reply in batch])
             tally.accepted += receipt.accepted
             tally.duplicates += receipt.duplicates
             journal.of(org).arrive(Source.REPLIES, receipt.accepted + receipt.duplicates)
@@ -161,10 +161,7 @@ async def set_conversation(request: Request) -> None:
     session_id = request.path_text("session_id")
     facts = decode_facts(await read_json(request))
     services, org = request.services, request.caller.org
-    erased = await services.commits.write(
-        lambda: services.store.set_conversations(org, {session_id: facts})
-    )
-    if erased:
+    if not await services.recorder.set_conversation(org, session_id, facts):
         raise InvalidInput(f"session_id: {session_id!r} {ERASED}")
 
 

@@ -22,7 +22,7 @@ from applyrate.api.limits import RateLimits
 from applyrate.api.operations import Operation
 from applyrate.api.readiness import Readiness
 from applyrate.errors import InvalidInput
-from applyrate.intake.group_commit import GroupCommit
+from applyrate.intake.group_commit import GroupCommit, Recorder
 from applyrate.intake.housekeeping import Housekeeping
 from applyrate.intake.journal import Journal
 from applyrate.intake.traces import Traces
@@ -43,6 +43,7 @@ class Services(Struct, frozen=True):
     settings: Settings
     store: Store
     commits: GroupCommit
+    recorder: Recorder
     traces: Traces
     housekeeping: Housekeeping
     journal: Journal

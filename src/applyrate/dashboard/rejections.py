@@ -15,6 +15,7 @@ SHOWN_ROWS: Final = 10
 
 SOURCE_LABELS: Final = {
     Source.REPLIES: "POST /replies",
+    Source.CONVERSATIONS: "PUT /conversations",
     Source.TRACES: "POST /v1/traces",
     Source.IMPORT: "applyrate import",
 }

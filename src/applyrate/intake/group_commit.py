@@ -2,15 +2,37 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from applyrate.intake.shared_commits import SharedCommits
 from applyrate.observability.observer import Observer
 from applyrate.store import Store
-from applyrate.usage import EVERY_TYPE, Receipt, Recording, Reply, ResourceType
+from applyrate.usage import (
+    EVERY_TYPE,
+    ConversationFacts,
+    Receipt,
+    Recording,
+    Reply,
+    ResourceType,
+)
 
 MAX_REPLIES_PER_COMMIT: Final = 4_000
 """A commit takes no further recording beyond this, so that none waits long for its neighbours."""
+
+
+class Recorder(Protocol):
+    """What takes that which is sent, and returns once it is on disk.
+
+    Raises Unavailable where it cannot take it now; nothing of it is taken then.
+    """
+
+    async def join(self, org: str, replies: Sequence[Reply]) -> Receipt:
+        """Take replies of one organization."""
+        ...
+
+    async def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> bool:
+        """Take what is known of a conversation; False for one that is known to be erased."""
+        ...
 
 
 class GroupCommit(SharedCommits[Recording, Receipt]):
@@ -31,6 +53,7 @@ class GroupCommit(SharedCommits[Recording, Receipt]):
             database="store",
             observer=observer,
         )
+        self._store = store
         self._recorded = recorded
 
     async def share(self, entry: Recording) -> Receipt:
@@ -54,3 +77,10 @@ class GroupCommit(SharedCommits[Recording, Receipt]):
         Raises Unavailable where the store cannot take them now; none of them is recorded then.
         """
         return await self.share(Recording(org, replies, names, reports, handed_off))
+
+    async def set_conversation(self, org: str, session_id: str, facts: ConversationFacts) -> bool:
+        """Set what is known of a conversation; returns once it is on disk.
+
+        False for one that was erased, of which nothing is set. Raises as ``join`` does.
+        """
+        return not await self.write(lambda: self._store.set_conversations(org, {session_id: facts}))

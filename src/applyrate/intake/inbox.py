@@ -1,7 +1,8 @@
 """The inbox: the spans that were acknowledged, on disk, until the replies of their traces are.
 
 A span is identified by organization, trace and span id, so that a repeated one changes nothing.
-Several processes may work on the file.
+Several processes may work on the file. ``undelivered`` is what was acknowledged beside spans and
+waits in the same file for a store on other machines.
 """
 
 import sqlite3
@@ -39,6 +40,7 @@ from applyrate.intake.rejections import (
 )
 from applyrate.intake.room import State, count_kept, drop, make_room, micros_ago, oldest
 from applyrate.intake.spans import ObservedSpan
+from applyrate.intake.undelivered import Undelivered, erase_conversation, silence_messages
 from applyrate.store.sqlite.database import Database
 from applyrate.usage import Page
 
@@ -110,6 +112,7 @@ class Inbox:
 
     def __init__(self, path: Path, *, max_spans: int) -> None:
         self._database = Database(path, resources.files("applyrate") / "intake" / "migrations")
+        self.undelivered = Undelivered(self._database)
         self._max_spans = max_spans
         self.needs_scrub = False
         self._take_back_future()
@@ -243,8 +246,10 @@ class Inbox:
     def erase(self, org: str, session_id: str, reply_ids: Sequence[str]) -> int:
         """Drop the traces that tell of a conversation, and those of its replies; how many.
 
-        What was rejected of it goes, too.
+        What was rejected of it goes, too, and what is undelivered.
         """
+        with self._database.writing() as db:
+            erase_conversation(db, org, session_id)
         with self._database.reading() as db:
             traces = traces_about(db, org, session_id, reply_ids)
         with self._database.writing() as db:
@@ -272,7 +277,12 @@ class Inbox:
             dropped += len(traces)
 
     def erase_messages(self, org: str) -> int:
-        """Erase what the agent said out of the organization's spans; out of how many."""
+        """Erase what the agent said out of the organization's spans; out of how many.
+
+        The texts of messages that are undelivered go, too.
+        """
+        with self._database.writing() as db:
+            silence_messages(db, org)
         erased = last = 0
         while True:
             with self._database.writing() as db:

@@ -37,4 +37,9 @@ _FAULTS = (
     FROM kept, (SELECT ifnull(sum(span_count), 0) AS held FROM trace)
     WHERE span_count <> held
     """,
+    """
+    SELECT 'kept: reply_count is ' || kept.reply_count || ', should be ' || held
+    FROM kept, (SELECT ifnull(sum(reply_count), 0) AS held FROM undelivered)
+    WHERE kept.reply_count <> held
+    """,
 )

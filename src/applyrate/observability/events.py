@@ -37,6 +37,10 @@ class Event(Enum):
     TRACE_NOT_RECORDED = (logging.ERROR, "a trace's replies cannot be recorded; it is set aside")
     SPAN_PROCESSES_LOST = (logging.WARNING, "the processes that decode spans ended; threads do it")
 
+    DELIVERY_FAILING = (logging.ERROR, "replies cannot be brought to the store now; it is retried")
+    DELIVERY_RESUMED = (logging.WARNING, "the store takes replies again")
+    DELIVERY_REFUSED = (logging.ERROR, "the store refuses something for good; it is set aside")
+
     REPLIES_EXPIRED = (logging.INFO, "replies that were older than is kept are removed")
     REMOVAL_FAILING = (logging.ERROR, "what is to be removed cannot be removed now; it is retried")
 

@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from applyrate.errors import Unavailable
 from applyrate.intake.inbox import Inbox
 from applyrate.store import Store
 
@@ -23,27 +24,32 @@ class Gauges(Collector):
         store: Store,
         inbox: Inbox,
         *,
+        max_undelivered: int,
         open_streams: Callable[[], int],
         ready_parts: Callable[[], Mapping[str, bool]],
     ) -> None:
         self._data = data
         self._store = store
         self._inbox = inbox
+        self._max_undelivered = max_undelivered
         self._open_streams = open_streams
         self._ready_parts = ready_parts
 
     def collect(self) -> Iterator[Metric]:
         """All of them, from any thread."""
+        # A store on other machines is not asked, so that it keeps nothing else from being told.
+        of_store = () if self._store.is_remote else (self._read_usages,)
         for read in (
             self._read_service,
             self._read_disk,
             self._read_sizes,
-            self._read_usages,
+            *of_store,
             self._read_inbox,
+            self._read_undelivered,
         ):
             try:
                 yield from read()
-            except (OSError, sqlite3.Error):
+            except (OSError, sqlite3.Error, Unavailable):
                 continue  # that the data cannot be read is told by its part not being ready
 
     def _read_service(self) -> Iterator[Metric]:
@@ -60,10 +66,10 @@ class Gauges(Collector):
 
     def _read_sizes(self) -> Iterator[Metric]:
         sizes = _labelled("database_bytes", "Bytes of a database's file.", "database", "file")
-        for database, files in (
-            ("store", self._store.file_sizes()),
-            ("inbox", self._inbox.file_sizes()),
-        ):
+        databases = [("inbox", self._inbox.file_sizes())]
+        if not self._store.is_remote:
+            databases.append(("store", self._store.file_sizes()))
+        for database, files in databases:
             for file, size in files.items():
                 sizes.add_metric([database, file], size)
         yield sizes
@@ -83,6 +89,29 @@ class Gauges(Collector):
             "inbox_oldest_seconds",
             "How long the longest unchanged one of them has been so.",
             load.oldest_seconds,
+        )
+
+    def _read_undelivered(self) -> Iterator[Metric]:
+        backlog = self._inbox.undelivered.backlog()
+        yield _gauge(
+            "undelivered_replies",
+            "Replies that wait in the inbox for a store on other machines.",
+            backlog.reply_count,
+        )
+        yield _gauge(
+            "undelivered_replies_max",
+            "How many of them the inbox holds at most.",
+            self._max_undelivered,
+        )
+        yield _gauge(
+            "undelivered_oldest_seconds",
+            "How long the oldest of them has waited.",
+            backlog.oldest_seconds,
+        )
+        yield _gauge(
+            "set_aside_replies",
+            "Replies that the store refused for good, and that wait for a person.",
+            backlog.set_aside_count,
         )
 
 

@@ -30,7 +30,7 @@ REJECTIONS: Final = ("invalid", "overlong", "conflict", "gone")
 SETTLED: Final = ("derived", "excluded", "failed", "irrelevant", "unattributed", "waiting")
 LIMITS: Final = (
     *("standard_limit", "streaming_limit", "max_streams", "max_key_streams"),
-    *("max_body_bytes", "max_line_bytes", "inbox_max_spans", "sign_ins"),
+    *("max_body_bytes", "max_line_bytes", "inbox_max_spans", "inbox_max_replies", "sign_ins"),
 )
 """What has a limit: the setting's name, and the failed attempts to sign in."""
 
@@ -68,6 +68,12 @@ class Metrics:
         self.spans_refused = count("spans_refused", "Spans that were refused for good.")
         self._settled = count(
             "traces_settled", "Traces that were looked at, once for each time.", "state"
+        )
+        self.delivered = count(
+            "replies_delivered", "Replies of the inbox that a store on other machines has now."
+        )
+        self.deliveries_failed = count(
+            "deliveries_failed", "Blocks that could not be brought to that store, and are retried."
         )
 
         self._commit_seconds = observe(

@@ -24,5 +24,11 @@ class Observer:
     def recorded(self, receipt: Receipt) -> None:
         """Replies are on disk, from whatever source."""
 
+    def delivered(self, size: int) -> None:
+        """The store has confirmed a block of so many replies of the inbox."""
+
+    def delivery_failed(self) -> None:
+        """A block could not be brought to the store, and will be again."""
+
     def settled(self, state: str) -> None:
         """A trace was looked at, and this became of it."""

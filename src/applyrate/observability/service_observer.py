@@ -36,6 +36,14 @@ class ServiceObserver(Observer):
             if count:
                 self._metrics.reject_reply(reason, count)
 
+    def delivered(self, size: int) -> None:
+        """Count it."""
+        self._metrics.delivered.inc(size)
+
+    def delivery_failed(self) -> None:
+        """Count it."""
+        self._metrics.deliveries_failed.inc()
+
     def settled(self, state: str) -> None:
         """Count it."""
         self._metrics.settle_trace(state)

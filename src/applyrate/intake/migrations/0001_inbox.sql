@@ -96,8 +96,32 @@ CREATE TABLE rejected (
 );
 CREATE INDEX rejected_newest ON rejected (org, id);
 
--- The sum of all span_counts: one row.
-CREATE TABLE kept (
-    span_count INTEGER NOT NULL
+-- What was acknowledged and is still to be delivered, where the store is on other machines: in a
+-- row what was sent together, ids in order of arrival. item: replies, or the facts of a
+-- conversation, as msgpack. reply_count: how many replies it has; 1 for facts.
+CREATE TABLE undelivered (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    org         TEXT NOT NULL,
+    item        BLOB NOT NULL,
+    reply_count INTEGER NOT NULL,
+    arrived_at  INTEGER NOT NULL
 );
-INSERT INTO kept VALUES (0);
+
+-- What of it the store refused for good, for a person to decide: in a row one reply, or the facts
+-- of one conversation, which have no reply_id; problem says why.
+CREATE TABLE set_aside (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    org          TEXT NOT NULL,
+    session_id   TEXT NOT NULL,
+    reply_id     TEXT,
+    item         BLOB NOT NULL,
+    problem      TEXT NOT NULL,
+    set_aside_at INTEGER NOT NULL
+);
+
+-- The sums of all span_counts, and of the reply_counts of what is undelivered: one row.
+CREATE TABLE kept (
+    span_count  INTEGER NOT NULL,
+    reply_count INTEGER NOT NULL
+);
+INSERT INTO kept VALUES (0, 0);
