@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from applyrate.cli import keys
+from applyrate.cli import inbox, keys
 from applyrate.cli.audit import audit
 from applyrate.cli.backups import backup, restore
 from applyrate.cli.checking import check
@@ -66,6 +66,7 @@ app.command("import", rich_help_panel=_DATA)(import_file)
 app.command("unattributed", rich_help_panel=_DATA)(unattributed)
 app.command("attribute", rich_help_panel=_DATA)(attribute)
 app.command("rejected", rich_help_panel=_DATA)(rejected)
+app.add_typer(inbox.app, name="inbox", rich_help_panel=_DATA)
 app.command("erase", rich_help_panel=_DATA)(erase)
 app.command("retention", rich_help_panel=_DATA)(retention)
 app.command("audit", rich_help_panel=_DATA)(audit)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 from rich import box
@@ -20,6 +20,9 @@ from applyrate.answers import (
 from applyrate.cli.terminal import NOTHING, show_age, show_count, show_share, show_time
 from applyrate.keys import ApiKey
 from applyrate.usage import AuditEntry, ConversationUsage, ResourceType, ResourceUsage, UsageSummary
+
+if TYPE_CHECKING:
+    from applyrate.intake.undelivered import SetAside
 
 _WIDE: Final = 110
 """From this many columns on there is room for what is only good to know."""
@@ -202,6 +205,21 @@ def rejected_table(items: Sequence[RejectedInput], now: datetime) -> Table:
     for item in items:
         told = Group(Text(_rejected_name(item), style="cyan"), Text(item.message))
         table.add_row(told, item.source, show_age(item.rejected_at, now))
+    return table
+
+
+def set_aside_table(items: "Sequence[SetAside]", now: datetime) -> Table:
+    """What the store refused for good, and why."""
+    table = _table()
+    table.add_column("no.", justify="right", no_wrap=True)
+    table.add_column("what was sent\nand what is wrong", overflow="fold")
+    table.add_column("organization", overflow="fold")
+    table.add_column("when", justify="right", no_wrap=True)
+    for item in items:
+        session, reply = f"conversation {item.session_id}", f"reply {item.reply_id}"
+        name = Text(session if item.reply_id is None else reply, style="cyan")
+        told = Group(name, Text(item.problem))
+        table.add_row(str(item.number), told, Text(item.org), show_age(item.set_aside_at, now))
     return table
 
 
