@@ -268,7 +268,12 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class StoreContract(OverviewContract, SeenContract):
-    """Every promise of the Store protocol. A subclass opens the store."""
+    """Every promise of the Store protocol. A subclass opens the store.
+
+    ``examples``: how many runs of random records and questions there are.
+    """
+
+    examples = 80
 
     def open(self, folder: Path) -> Store:
         """A new, empty store in a folder."""
@@ -300,7 +305,7 @@ class StoreContract(OverviewContract, SeenContract):
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=80,
+                max_examples=self.examples,
                 stateful_step_count=20,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
