@@ -1,10 +1,12 @@
 """What tests of several modules share."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
 
+from tests.clickhouse import Node, shared_nodes
 from tests.servers import Server, running_server
 
 
@@ -24,3 +26,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def client(server: Server) -> httpx.Client:
     """A full-access client of a new, empty organization."""
     return server.client()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Node]]:
+    """Two shards of one ClickHouse cluster, which all workers share."""
+    folder = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    owner = os.getppid() if is_worker else os.getpid()
+    shared = folder.parent if is_worker else folder
+    with shared_nodes(shared / "clickhouse", owner) as nodes:
+        yield nodes

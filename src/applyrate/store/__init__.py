@@ -2,10 +2,13 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from applyrate.errors import InvalidInput
 from applyrate.keys import ApiKey
+from applyrate.store.limits import QueryLimits
 from applyrate.usage import (
     COMMAND_LINE,
     AuditAction,
@@ -427,11 +430,35 @@ FILE = "applyrate.db"
 """The name of the store's file in a data folder."""
 
 
-def open_store(data: Path, keeping: Keeping = Keeping()) -> Store:  # noqa: B008 (it is frozen)
-    """The embedded store in a data folder, made where it is not there yet."""
+def open_store(
+    data: Path,
+    keeping: Keeping = Keeping(),  # noqa: B008 (it is frozen)
+    address: str | None = None,
+    limits: QueryLimits = QueryLimits(),  # noqa: B008 (it is frozen)
+) -> Store:
+    """The store at an address, or the embedded one in a data folder, made where it is not yet.
+
+    Raises InvalidInput where the address is none, or what the installation lacks is needed for it.
+    """
+    if address is not None:
+        return _open_cluster(address, keeping, limits)
     from applyrate.store.sqlite import SQLiteStore
 
     return SQLiteStore(data / FILE, keeping=keeping)
+
+
+def _open_cluster(address: str, keeping: Keeping, limits: QueryLimits) -> Store:
+    require_cluster()
+    from applyrate.store.clickhouse import ClickHouseStore
+    from applyrate.store.clickhouse.address import parse_address
+
+    return ClickHouseStore(parse_address(address), keeping=keeping, limits=limits)
+
+
+def require_cluster() -> None:
+    """Raise InvalidInput unless what a store on a cluster needs is installed."""
+    if find_spec("clickhouse_connect") is None:
+        raise InvalidInput("store: a cluster needs the extra: install 'applyrate[cluster]'")
 
 
 def store_exists(data: Path) -> bool:
