@@ -33,13 +33,15 @@ os._exit(0)  # as the command does, and why stands there
 
 
 class Server:
-    """A running service. ``store`` is the same data folder, opened by the test itself."""
+    """A running service. ``store`` is the service's own, opened by the test itself."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, data: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, data: Path, address: str | None = None
+    ) -> None:
         self.process = process
         self.url = url
         self.data = data
-        self.store: Store = open_store(data)
+        self.store: Store = open_store(data, address=address)
         self._clients: list[httpx.Client] = []
         self._orgs = count(1)
 
@@ -100,7 +102,7 @@ class Server:
 def running_server(data: Path, **settings: Any) -> Iterator[Server]:
     """A service on a data folder, ended by its own process id. Settings are as in Settings."""
     process, url = start_process(data, **settings)
-    server = Server(process, url, data)
+    server = Server(process, url, data, settings.get("store"))
     try:
         yield server
     finally:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from applyrate.errors import InvalidInput
 from applyrate.rules import broken_rule
+from applyrate.store.limits import QueryLimits
 from applyrate.usage import FOREVER, Keeping, RetentionDays
 
 PREFIX = "APPLYRATE_"
@@ -25,6 +26,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Annotated[str, Meta(min_length=1, description="The folder that holds the data.")] = (
         "./applyrate-data"
     )
+    store: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="The address of a ClickHouse node or cluster that holds the usages;"
+            " without one they are in the data folder."
+        ),
+    ] = None
+    max_query_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long one query may take in ClickHouse; 0 for no limit."),
+    ] = 30
+    max_query_rows: Annotated[
+        int,
+        Meta(ge=0, description="How many rows one query may read in ClickHouse; 0 for no limit."),
+    ] = 20_000_000_000
     host: Annotated[str, Meta(min_length=1, description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
@@ -256,6 +272,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def keeping(self) -> Keeping:
         """What a store is to keep."""
         return Keeping(self.store_messages, self.retention_days)
+
+    @property
+    def query_limits(self) -> QueryLimits:
+        """What a query may cost a cluster."""
+        return QueryLimits(self.max_query_seconds, self.max_query_rows)
 
     @property
     def data_path(self) -> Path:

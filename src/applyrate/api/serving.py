@@ -44,7 +44,7 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
     ``announce`` is told the address once requests are answered there. What was accepted is finished
     before this returns. Raises AddressUnavailable.
     """
-    store = open_store(settings.data_path, settings.keeping)
+    store = open_store(settings.data_path, settings.keeping, settings.store, settings.query_limits)
     try:
         asyncio.run(_serve(settings, store, announce or (lambda _: None)))
     finally:

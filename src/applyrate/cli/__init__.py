@@ -15,6 +15,7 @@ from applyrate.cli.checking import check
 from applyrate.cli.demo import demo
 from applyrate.cli.erasing import erase
 from applyrate.cli.importing import import_file
+from applyrate.cli.migrating import migrate
 from applyrate.cli.questions import list_conversations, list_resources, summary
 from applyrate.cli.rejected import rejected
 from applyrate.cli.retention import retention
@@ -58,6 +59,7 @@ def _applyrate(
 _SERVICE, _QUESTIONS, _DATA = "Service", "Questions", "Data"
 app.command("serve", rich_help_panel=_SERVICE)(serve)
 app.command("demo", rich_help_panel=_SERVICE)(demo)
+app.command("migrate", rich_help_panel=_SERVICE)(migrate)
 app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
 app.command("summary", rich_help_panel=_QUESTIONS)(summary)
 app.command("list", rich_help_panel=_QUESTIONS)(list_resources)

@@ -1,5 +1,6 @@
 """The options that commands share, and what stands behind them: the data folder and its store."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from applyrate.errors import NotFound
 from applyrate.settings import PREFIX, Settings, load_settings
-from applyrate.store import Store, open_store, store_exists
+from applyrate.store import Store, open_store, require_cluster, store_exists
 from applyrate.usage import ResourceType
 
 if TYPE_CHECKING:
@@ -32,6 +33,16 @@ Data = Annotated[
         metavar="DIR",
         file_okay=False,
         help="The folder that holds the data.",
+    ),
+]
+
+StoreAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar=PREFIX + "STORE",
+        metavar="ADDRESS",
+        help="A ClickHouse node or cluster that holds the usages.",
     ),
 ]
 
@@ -80,10 +91,21 @@ Type = Annotated[
 Id = Annotated[str, typer.Argument(metavar="ID", help="The resource's id.")]
 
 
+def use_store(address: str | None) -> None:
+    """Let the settings of this process name a store. Raises InvalidInput where it is no address."""
+    if address is not None:
+        require_cluster()
+        from applyrate.store.clickhouse.address import parse_address
+
+        parse_address(address)
+        os.environ[PREFIX + "STORE"] = address
+
+
 @contextmanager
 def opened(data: Path) -> Iterator[Store]:
-    """The store in a data folder, made where it is not there yet."""
-    store = open_store(data, load_settings().keeping)
+    """The store at the setting's address, or in a data folder, made where it is not there yet."""
+    settings = load_settings()
+    store = open_store(data, settings.keeping, settings.store, settings.query_limits)
     try:
         yield store
     finally:
@@ -92,8 +114,8 @@ def opened(data: Path) -> Iterator[Store]:
 
 @contextmanager
 def opened_existing(data: Path) -> Iterator[Store]:
-    """The store in a data folder. Raises NotFound where there is none, and makes none."""
-    if not store_exists(data):
+    """The same. Raises NotFound where there is none, and makes none."""
+    if load_settings().store is None and not store_exists(data):
         raise NotFound(
             f"there is no data in {str(data)!r}; name another folder with --data, or fill this one "
             "with `applyrate serve`, `applyrate import` or `applyrate demo`"

@@ -9,14 +9,28 @@ from typing import NoReturn
 import msgspec
 
 from applyrate.cli.failures import reporting_failure
-from applyrate.cli.options import DEFAULT_DATA, DEFAULT_HOST, DEFAULT_PORT, Data, Host, Port, opened
+from applyrate.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    Data,
+    Host,
+    Port,
+    StoreAddress,
+    opened,
+    use_store,
+)
 from applyrate.cli.terminal import stdout
 from applyrate.settings import load_settings
 
 
 @reporting_failure
 def serve(
-    *, data: Data = DEFAULT_DATA, host: Host = DEFAULT_HOST, port: Port = DEFAULT_PORT
+    *,
+    data: Data = DEFAULT_DATA,
+    store: StoreAddress = None,
+    host: Host = DEFAULT_HOST,
+    port: Port = DEFAULT_PORT,
 ) -> None:
     """Serve the HTTP API until Ctrl-C.
 
@@ -25,8 +39,9 @@ def serve(
     """
     from applyrate.api.serving import FIRST_ORG, make_first_key
 
-    with opened(data) as store:
-        key = make_first_key(store)
+    use_store(store)
+    with opened(data) as opened_store:
+        key = make_first_key(opened_store)
     if key is not None:
         stdout().print(f"A full-access key to the organization {FIRST_ORG}, shown only this once:")
         stdout().print(f"\n  [bold]{key}[/]\n", soft_wrap=True)
