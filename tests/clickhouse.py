@@ -99,7 +99,7 @@ def start_nodes(folder: Path, owner: int, count: int = 2) -> list[Node]:
         own = folder / f"node-{http_port}"
         own.mkdir()
         shards = ",".join(map(str, tcp_ports))
-        arguments = [library, own, str(http_port), str(tcp_port), shards, str(owner)]
+        arguments = [str(library), str(own), str(http_port), str(tcp_port), shards, str(owner)]
         with (own / "clickhouse.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.clickhouse", *arguments],

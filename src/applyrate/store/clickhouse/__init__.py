@@ -121,6 +121,9 @@ class ClickHouseStore:
         self._directory.note_organization(db, org)
         return erasing.erase_conversations(db, self._numbers, org, session_ids, actor)
 
+    def continue_erasing(self, org: str, limit: int) -> Erasure:  # noqa: ARG002 (nothing is left)
+        return Erasure(0, 0)
+
     def unfinished_erasures(self) -> list[UnfinishedErasure]:
         return erasing.unfinished_erasures(self._cluster.doing("unfinished_erasures"))
 
@@ -129,6 +132,9 @@ class ClickHouseStore:
 
     def erase_messages(self, org: str, limit: int) -> int:
         return erasing.erase_messages(self._cluster.doing("erase_messages"), org, limit)
+
+    def fold(self) -> None:
+        return None
 
     def needs_scrub(self) -> bool:
         return erasing.needs_scrub(self._cluster, self._cluster.doing("needs_scrub"))
@@ -172,6 +178,9 @@ class ClickHouseStore:
         self, org: str, *, limit: int, after: AuditPosition | None = None
     ) -> Page[AuditEntry, AuditPosition]:
         return list_acts(self._cluster.doing("audit"), org, limit, after)
+
+    def moment(self) -> None:
+        return None
 
     def summary(
         self, org: str, resource_type: ResourceType, resource_id: str, window: Window

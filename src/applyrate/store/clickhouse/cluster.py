@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import clickhouse_connect
 from clickhouse_connect.datatypes.base import ClickHouseType
@@ -141,7 +141,8 @@ class Operation:
         written, given = _spelled_out(self._cluster.written(query), values or {})
 
         def ask(client: Client) -> Sequence[Row]:
-            return client.query(written, parameters=given, settings=settings).result_rows
+            found = client.query(written, parameters=given, settings=settings)
+            return cast("Sequence[Row]", found.result_rows)
 
         return self._explained(lambda: self._cluster.on_a_node(ask))
 
@@ -202,9 +203,7 @@ def _spelled_out(statement: str, values: Mapping[str, object]) -> tuple[str, dic
         for name, value in values.items()
         if isinstance(value, list)
     }
-    long = {
-        name: text for name, text in lists.items() if len(text.encode()) > _LONGEST_PARAMETER
-    }
+    long = {name: text for name, text in lists.items() if len(text.encode()) > _LONGEST_PARAMETER}
     if not long:
         return statement, dict(values)
     # In one pass: what is written in may look like the place of another value.

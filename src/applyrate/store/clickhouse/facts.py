@@ -170,7 +170,7 @@ def _next_version(db: Operation, numbers: Numbers, org: str, session_ids: Sequen
     """A version newer than all that these conversations have, also by the clocks of others."""
     conversations = [numbers.conversation(session_id) for session_id in session_ids]
     newest = db.rows(_NEWEST, {"org": org, "conversations": conversations})
-    return max(now_micros(), 1 + newest[0][0])
+    return max(now_micros(), 1 + int(newest[0][0]))
 
 
 EVERY_FACT: Final = (

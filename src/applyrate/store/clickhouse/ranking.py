@@ -16,7 +16,14 @@ from applyrate.store.clickhouse.type_counting import (
     count_handoff_shares,
     read_ids,
 )
-from applyrate.usage import RankedResources, ResourceSort, ResourceType, Window
+from applyrate.usage import (
+    RankedResource,
+    RankedResources,
+    ResourceSort,
+    ResourceType,
+    ResourceUsage,
+    Window,
+)
 
 
 def rank_resources(
@@ -58,7 +65,20 @@ def rank_resources(
     if sort is ResourceSort.LAST_USED:
         others.sort(key=lambda one: one not in counts)
     page = [*ordered, *others][offset : offset + limit]
-    return RankedResources(count_resources(db, org, resource_type, page, window), len(matching))
+    rows = count_resources(db, org, resource_type, page, window)
+    return RankedResources([_ranked(row) for row in rows], len(matching))
+
+
+def _ranked(row: ResourceUsage) -> RankedResource:
+    return RankedResource(
+        resource_id=row.resource_id,
+        name=row.name or None,
+        applied_sessions=row.applied_sessions,
+        applied_replies=row.applied_replies,
+        available_replies=row.available_replies,
+        handoff_count=row.handoff_count,
+        last_used_at=row.last_used_at,
+    )
 
 
 def _value(sort: ResourceSort, counts: TypeCounts) -> float | None:

@@ -15,7 +15,7 @@ class Used(NamedTuple):
     kind: UsageKind
     resource_type: ResourceType
     resource_id: str
-    count: int
+    count: int  # type: ignore[assignment]  # a tuple has a method of that name
 
 
 def read_reply_usages(
