@@ -195,11 +195,11 @@ def _move_aside(data: Path) -> None:
 
 def _name_moved(data: Path) -> Path | None:
     """Name what was moved aside, if anything was, after this moment; the folder can be opened."""
-    moved = data / MOVED
-    if not any(moved.iterdir()):
+    moved, named = data / MOVED, None
+    if any(moved.iterdir()):
+        named = data / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        moved.rename(named)
+    else:
         moved.rmdir()
-        return None
-    named = data / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    moved.rename(named)
     sync_folder(data)
     return named
