@@ -44,7 +44,7 @@ class Node(NamedTuple):
         """What it answers to a statement; for what no store would do."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request("POST", "/", query.encode())
+            connection.request("POST", "/?log_comment=tests", query.encode())
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
         finally:

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import clickhouse_connect
 from clickhouse_connect.datatypes.base import ClickHouseType
@@ -74,7 +74,6 @@ class Cluster:
             password=address.password,
             database=database or address.database,
             autogenerate_session_id=False,
-            form_encode_query_params=True,
             connect_timeout=_CONNECT_SECONDS,
             send_receive_timeout=_SERVER_ANSWERS_SECONDS,
             pool_mgr=None if address.tls else self._pool,
@@ -141,8 +140,8 @@ class Operation:
         written, given = _spelled_out(self._cluster.written(query), values or {})
 
         def ask(client: Client) -> Sequence[Row]:
-            found = client.query(written, parameters=given, settings=settings)
-            return cast("Sequence[Row]", found.result_rows)
+            answer = client.query(written, parameters=given, settings=settings)
+            return [tuple(row) for row in answer.result_rows]
 
         return self._explained(lambda: self._cluster.on_a_node(ask))
 

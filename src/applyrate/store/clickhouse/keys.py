@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from applyrate.keys import ApiKey
 from applyrate.store.clickhouse.audit import note_act
-from applyrate.store.clickhouse.cluster import Operation
+from applyrate.store.clickhouse.cluster import Operation, Row
 from applyrate.store.clickhouse.rows import from_micros, to_micros
 from applyrate.usage import AuditAction
 
@@ -109,7 +109,7 @@ def mark_keys_used(db: Operation, last_used_at: Mapping[str, datetime]) -> None:
     )
 
 
-def _key(row: tuple[Any, ...]) -> ApiKey:
+def _key(row: Row) -> ApiKey:
     key_id, org, name, hint, scopes, created_at, *times = row
     last_used_at, expires_at, revoked_at = (None if at is None else from_micros(at) for at in times)
     return ApiKey(

@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from applyrate.store.clickhouse.claims import COUNTED
 from applyrate.store.clickhouse.cluster import Operation
 from applyrate.usage import ResourceType, UsageKind
 
 
-class Used(NamedTuple):
+class Used(Struct, frozen=True):
     """A resource as a reply used it; ``count`` is the number of invocations, 1 for what is none."""
 
     kind: UsageKind
