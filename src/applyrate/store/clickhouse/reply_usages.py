@@ -16,7 +16,7 @@ class Used(Struct, frozen=True):
     kind: UsageKind
     resource_type: ResourceType
     resource_id: str
-    count: int  # type: ignore[assignment]  # a tuple has a method of that name
+    count: int
 
 
 def read_reply_usages(
