@@ -95,16 +95,17 @@ class _Rows:
         if first_at is None:
             return
         start, end = max(spans[0].start, first_at), min(spans[-1].end, last_at + 1)
-        whole: dict[int, int] = {}
+        whole = list[tuple[int, int]]()
         for day in days_worth_asking(self._db, start // DAY, (end - 1) // DAY):
             parts = _divide(day, spans)
             if len(parts) > 1:
                 yield from self._count_parts(day, parts)
             elif parts[0].place is not None:
-                whole[day] = parts[0].place
-        asked = _encode(list(whole))
-        for resource, day, count in self._db.execute(_DAYS, (asked, self._kind, self._resources)):
-            yield _Counted(resource, whole[day], count)
+                whole.append((day, parts[0].place))
+        asked = msgspec.json.encode(whole).decode()
+        yield from map(
+            _Counted._make, self._db.execute(_DAYS, (asked, self._kind, self._resources))
+        )
 
     def _count_parts(self, day: int, parts: Sequence[_Part]) -> Iterator[_Counted]:
         """The same of a day that has a bound inside it."""
@@ -168,9 +169,14 @@ WHERE kind = ?1 AND resource = asked.value AND first_at < ?4 AND last_at >= ?3
 """
 # In the order in which the rows lie: by day, then by resource.
 _DAYS = """
-SELECT resource, day, usage_count
-FROM json_each(?1) AS wanted CROSS JOIN json_each(?3) AS asked CROSS JOIN usage_day
-WHERE day = wanted.value AND kind = ?2 AND resource = asked.value
+WITH wanted AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]') AS day, json_extract(value, '$[1]') AS place
+    FROM json_each(?1)
+)
+SELECT resource, place, sum(usage_count)
+FROM wanted CROSS JOIN json_each(?3) AS asked CROSS JOIN usage_day
+WHERE usage_day.day = wanted.day AND kind = ?2 AND resource = asked.value
+GROUP BY resource, place
 """
 _ROWS = """
 SELECT resource, usage_count, replies FROM json_each(?3) AS asked CROSS JOIN usage_day
