@@ -52,6 +52,10 @@ class RemoteStore:
             raise AttributeError(name)
         return lambda *parts, **more: self._call(name, parts, more)
 
+    def moment(self) -> None:
+        """It is another process that knows it."""
+        return
+
     def close(self) -> None:
         """Each thread's connection ends with the thread."""
 
