@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-SECONDS = {"fuzz_otlp": 20}
-OTHERS_SECONDS = 6
+SECONDS = {"fuzz_otlp": 12}
+OTHERS_SECONDS = 4
 IS_THERE = importlib.util.find_spec("atheris") is not None
 
 

@@ -273,7 +273,7 @@ class StoreContract(OverviewContract, SeenContract):
     ``examples``: how many runs of random records and questions there are.
     """
 
-    examples = 80
+    examples = 60
 
     def open(self, folder: Path) -> Store:
         """A new, empty store in a folder."""
