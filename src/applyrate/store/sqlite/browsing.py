@@ -75,19 +75,18 @@ def list_conversations(
 
 
 class _Row(NamedTuple):
-    """A conversation and its uses of the resource inside the window."""
+    """A conversation and its uses of the resource inside the window.
 
+    Rows are ordered as tuples are: newest use first, ties by ``session_id``. ``before`` is the time
+    of the last use, negated.
+    """
+
+    before: int
     session_id: str
-    ticket_number: int | None
-    last_message: str | None
     reply_count: int
     first_at: int
-    last_at: int
-
-    @property
-    def place(self) -> tuple[int, str]:
-        """Where it stands: newest use first, ties by ``session_id``."""
-        return -self.last_at, self.session_id
+    ticket_number: int | None
+    last_message: str | None
 
     def usage(self) -> ConversationUsage:
         return ConversationUsage(
@@ -96,7 +95,7 @@ class _Row(NamedTuple):
             ticket_number=self.ticket_number,
             last_message=self.last_message,
             first_used_at=from_micros(self.first_at),
-            last_used_at=from_micros(self.last_at),
+            last_used_at=from_micros(-self.before),
         )
 
 
@@ -108,7 +107,7 @@ def _newest(
 
     def following(conversations: Sequence[int]) -> Iterator[_Row]:
         rows = usages.of_conversations(conversations)
-        return rows if passed is None else (row for row in rows if row.place > passed)
+        return rows if passed is None else (row for row in rows if row[:2] > passed)
 
     rows, seen, met = list[_Row](), BitMap(), list[int]()
     oldest_at = 0
@@ -125,7 +124,7 @@ def _newest(
         met.append(conversation)
         oldest_at = replied_at
     rows += following(met)
-    return sorted(rows, key=lambda row: row.place)[:count]
+    return sorted(rows)[:count]
 
 
 class _Usages:
@@ -176,20 +175,21 @@ class _Usages:
         for conversation, reply, replied_at in self._db.execute(
             _REPLIES_OF, (wanted, org, *self._span)
         ):
-            if reply in self._replies(replied_at // DAY, reply >> BLOCK_BITS):
+            place = (replied_at // DAY, reply >> BLOCK_BITS)
+            if reply in (self._rows[place] if place in self._rows else self._read(*place)):
                 times[conversation].append(replied_at)
         for conversation, session_id, ticket_number, last_message in self._db.execute(
             _FACTS, (wanted, org)
         ):
             used_at = times[conversation]
-            known = (session_id, ticket_number, last_message)
-            yield _Row(*known, len(used_at), min(used_at), max(used_at))
+            uses = (-max(used_at), session_id, len(used_at), min(used_at))
+            yield _Row(*uses, ticket_number, last_message)
 
-    def _replies(self, day: int, block: int) -> BitMap:
-        if (day, block) not in self._rows:
-            place = (day, self._kind, self._resource, block)
-            row = self._db.execute(_REPLIES, place).fetchone()
-            self._rows[day, block] = unpack(row[0]) if row else BitMap()
+    def _read(self, day: int, block: int) -> BitMap:
+        """The replies of a row, which stay at hand."""
+        place = (day, self._kind, self._resource, block)
+        row = self._db.execute(_REPLIES, place).fetchone()
+        self._rows[day, block] = unpack(row[0]) if row else BitMap()
         return self._rows[day, block]
 
 
