@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -64,7 +65,7 @@ def start_node(folder: Path) -> Node:
         )
     node = Node(process, port)
     until = time.monotonic() + _START_SECONDS
-    while not _answers(port):
+    while not answers(port):
         if process.poll() is not None or time.monotonic() > until:
             node.end()
             raise RuntimeError(f"ClickHouse did not start; {log_path} says why")
@@ -88,7 +89,8 @@ def find_library() -> Path:
     return folder / _LIBRARY
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether a node answers on a port."""
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/ping")
@@ -117,6 +119,11 @@ def main() -> None:
         "--multiquery",
         f"--query=SYSTEM START LISTEN HTTP; {stay}",
     ]
+    run_engine(library, arguments)
+
+
+def run_engine(library: str, arguments: Sequence[str]) -> None:
+    """Run the engine with a command line until it ends; an error of its ends the process."""
     engine = ctypes.CDLL(library)
     engine.chdb_query_cmdline.restype = ctypes.c_void_p
     engine.chdb_result_error.restype = ctypes.c_char_p

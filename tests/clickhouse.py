@@ -7,7 +7,6 @@ that loads the library and tells it to listen is a node.
     python -m tests.clickhouse LIBRARY FOLDER HTTP_PORT TCP_PORT SHARD_PORTS OWNER
 """
 
-import ctypes
 import fcntl
 import json
 import os
@@ -19,17 +18,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.npm import install
+from bench.clickhouse_node import answers, find_library, run_engine
 
 CLUSTER = "two_shards"
 
 _ROOT = Path(__file__).parents[1]
-_LOCKED = _ROOT / "bench" / "peers" / "clickhouse_library"
-_LIBRARY = Path("@chdb/lib-linux-x64-gnu/libchdb.so")
 _START_SECONDS = 120
 _END_SECONDS = 30
 
@@ -91,7 +88,7 @@ def shared_nodes(folder: Path, owner: int) -> Iterator[list[Node]]:
 
 def start_nodes(folder: Path, owner: int, count: int = 2) -> list[Node]:
     """Nodes of one cluster, a shard each, once all of them answer."""
-    library = install(_LOCKED) / _LIBRARY
+    library = find_library()
     ports = _free_ports(2 * count)
     http_ports, tcp_ports = ports[:count], ports[count:]
     processes = []
@@ -113,7 +110,7 @@ def start_nodes(folder: Path, owner: int, count: int = 2) -> list[Node]:
     nodes = [Node(process.pid, port) for process, port in zip(processes, http_ports, strict=True)]
     until = time.monotonic() + _START_SECONDS
     for node, process in zip(nodes, processes, strict=True):
-        while not _answers(node.port):
+        while not answers(node.port):
             if process.poll() is not None or time.monotonic() > until:
                 for each in nodes:
                     each.end()
@@ -151,17 +148,6 @@ def _runs(process_id: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def _answers(port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 _CONFIG = """<clickhouse>
   <listen_host>127.0.0.1</listen_host>
   <mark_cache_size>67108864</mark_cache_size>
@@ -197,14 +183,7 @@ def main() -> None:
         f"--query=SYSTEM START LISTEN HTTP; SYSTEM START LISTEN TCP; {stay}",
     ]
     threading.Thread(target=_end_with, args=(int(owner),), daemon=True).start()
-    engine = ctypes.CDLL(library)
-    engine.chdb_query_cmdline.restype = ctypes.c_void_p
-    engine.chdb_result_error.restype = ctypes.c_char_p
-    engine.chdb_result_error.argtypes = [ctypes.c_void_p]
-    values = (ctypes.c_char_p * len(arguments))(*(text.encode() for text in arguments))
-    error = engine.chdb_result_error(engine.chdb_query_cmdline(len(arguments), values))
-    if error:
-        sys.exit(error.decode())
+    run_engine(library, arguments)
 
 
 def _end_with(owner: int) -> None:

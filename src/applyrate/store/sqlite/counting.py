@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.columns import more_calls
 from applyrate.store.sqlite.days import Day, Days, DaysAt, Row
 from applyrate.store.sqlite.edges import Edges, Part
 from applyrate.store.sqlite.packing import unpack
@@ -20,7 +21,6 @@ from applyrate.store.sqlite.rows import (
     APPLIED,
     AVAILABLE,
     DAY,
-    ORDINAL_BITS,
     from_micros,
     to_micros,
 )
@@ -174,7 +174,7 @@ class Counter:
                 continue
             usage_count = len(part.replies)
             if row.reply_count != row.usage_count:
-                usage_count += self._more_calls(resource, part.replies)
+                usage_count += more_calls(self._db, self._org, resource, part.replies)
             yield _CutRow(usage_count, part.first_at, part.last_at, part.conversations)
 
     def _part(self, resource: int, kind: int, day: int, rows: Day, row: Row) -> Part | None:
@@ -192,12 +192,6 @@ class Counter:
         self._days.keep_timeline(resource, day, row, timeline)
         return self.edges.cut(timeline)
 
-    def _more_calls(self, action: int, replies: BitMap) -> int:
-        """The invocations of an action in those replies, beyond one for each."""
-        org = self._org << ORDINAL_BITS
-        rows = self._db.execute(_MORE_CALLS, (action, org | replies.min(), org | replies.max()))
-        return sum(more for reply, more in rows if reply ^ org in replies)
-
 
 FIND_RESOURCE = """
 SELECT resource.id, organization.id
@@ -211,8 +205,4 @@ WHERE kind IN (0, 1) AND resource = asked.value
 """
 _REPLIES = """
 SELECT replies FROM usage_day WHERE day = ? AND kind = ? AND resource = ? AND block = ?
-"""
-_MORE_CALLS = """
-SELECT reply, count(*) - 1 FROM invocation
-WHERE resource = ? AND reply BETWEEN ? AND ? GROUP BY reply HAVING count(*) > 1
 """

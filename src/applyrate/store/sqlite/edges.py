@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from applyrate.store.sqlite.reply_order import InOrder, ReplyOrder, replied_at
 from applyrate.store.sqlite.reply_times import Span, Timeline, to_timeline
-from applyrate.store.sqlite.rows import DAY, ORDINAL_BITS
+from applyrate.store.sqlite.rows import ORDINAL_BITS
 
 _FEW = 64
 _LOOK_UP_COST = 8
@@ -89,10 +89,6 @@ class Edges:
         self.span = span
         self._all_inside: dict[int, Inside] = {}
 
-    def is_whole(self, day: int) -> bool:
-        """Whether all of a day lies inside the window."""
-        return self.span.start <= day * DAY and (day + 1) * DAY <= self.span.end
-
     def cut(self, timeline: Timeline) -> Part | None:
         """What of a timeline lies inside the window; None where nothing does."""
         times, replies, conversations = timeline.cut(self.span)
@@ -123,7 +119,7 @@ class Edges:
         limit = _LOOK_UP_COST * len(replies)
         if day in self._all_inside:
             return len(self._all_inside[day]) <= limit
-        (count,) = self._db.execute(_COUNT, (self._org, *self._bounds(day), limit + 1)).fetchone()
+        (count,) = self._db.execute(_COUNT, (self._org, *self.span.on(day), limit + 1)).fetchone()
         return bool(count <= limit)
 
     def look_up(self, replies: BitMap) -> Timeline:
@@ -140,12 +136,6 @@ class Edges:
                 in_order, lambda place: replied_at(self._db, self._org, in_order.replies[place])
             )
         return self._all_inside[day]
-
-    def _bounds(self, day: int) -> Span:
-        return Span(
-            max(self.span.start, day * DAY),
-            min(self.span.end, (day + 1) * DAY),
-        )
 
 
 _COUNT = """

@@ -11,7 +11,7 @@ from applyrate.store.sqlite.columns import ColumnKey, add_up, to_numbers
 from applyrate.store.sqlite.conversation_columns import ConversationColumns
 from applyrate.store.sqlite.conversation_days import returning_conversations
 from applyrate.store.sqlite.handoffs import handed_off
-from applyrate.store.sqlite.rows import APPLIED, DAY, ORDINAL_BITS, ORDINAL_MASK
+from applyrate.store.sqlite.rows import APPLIED, ORDINAL_BITS, ORDINAL_MASK
 from applyrate.store.sqlite.type_counting import TypeCounter
 
 
@@ -40,11 +40,8 @@ def _count(
     returning = returning_conversations(db, of_type.org, first, last)
     read = []
     for day, type_day in days.items():
-        part = of_type.part(day)
-        is_whole = part == (day * DAY, (day + 1) * DAY)
-        key = ColumnKey(
-            of_type.org, of_type.resource_type, APPLIED, day, None if is_whole else part
-        )
+        part = None if of_type.span.covers(day) else of_type.span.on(day)
+        key = ColumnKey(of_type.org, of_type.resource_type, APPLIED, day, part)
         read.append(columns.read(db, key, type_day.version, handoffs, returning))
     counts = add_up((column.counts for column in read), of_type.number_count)
     handoff_counts = add_up((column.handoff_counts for column in read), of_type.number_count)

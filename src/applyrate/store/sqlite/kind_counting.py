@@ -69,12 +69,12 @@ class _Rows:
 
     def read(self, days: Sequence[int]) -> Iterator[_Counted]:
         """What they have inside the window, of days in their order."""
-        whole = [day for day in days if self._edges.is_whole(day)]
+        whole = [day for day in days if self._edges.span.covers(day)]
         for row in self._db.execute(_DAYS, (_encode(whole), self._kind, self._asked)):
             resource, usage_count, first_at, last_at, packed = row
             yield _Counted(resource, usage_count, first_at, last_at, unpack(packed))
         for day in days:
-            if not self._edges.is_whole(day):
+            if not self._edges.span.covers(day):
                 yield from self._read_part(day)
 
     def _read_part(self, day: int) -> Iterator[_Counted]:

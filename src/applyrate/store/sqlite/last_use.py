@@ -60,8 +60,7 @@ def applied_on_day(
     wanted: BitMap,
 ) -> dict[int, int]:
     """When each of the wanted resources was last applied on a day, inside the window."""
-    start, end = span
-    if day * DAY < start or (day + 1) * DAY > end:
+    if not span.covers(day):
         return _applied_on_part(db, edges, ids, span, day, wanted)
     if len(wanted) <= _FEW:
         columns = db.execute(_SOME_ON_DAY, (day, ids[0], _encode(wanted))).fetchone()

@@ -15,7 +15,7 @@ import msgspec
 
 from applyrate.store.sqlite.kept import Kept
 from applyrate.store.sqlite.reply_times import Span
-from applyrate.store.sqlite.rows import DAY, ORDINAL_BITS
+from applyrate.store.sqlite.rows import ORDINAL_BITS
 
 _REPLY_BYTES = 8
 _MOST_KEPT = 100_000
@@ -57,7 +57,7 @@ class ReplyOrder:
 
     def read(self, db: sqlite3.Connection, org: int, day: int, span: Span) -> InOrder:
         """The replies of an organization's day that lie inside a span."""
-        asked = Span(max(span.start, day * DAY), min(span.end, (day + 1) * DAY))
+        asked = span.on(day)
         (version,) = db.execute(_VERSION, (org, day)).fetchone()
         known = self._kept.find((org, day), version)
         if known is None:

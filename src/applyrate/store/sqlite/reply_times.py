@@ -8,6 +8,8 @@ from typing import NamedTuple
 import msgspec
 from pyroaring import BitMap
 
+from applyrate.store.sqlite.rows import DAY
+
 REPLY_BYTES = 16
 """What a reply takes in memory."""
 
@@ -17,6 +19,14 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+    def on(self, day: int) -> "Span":
+        """What of a day lies inside."""
+        return Span(max(self.start, day * DAY), min(self.end, (day + 1) * DAY))
+
+    def covers(self, day: int) -> bool:
+        """Whether all of a day lies inside."""
+        return self.start <= day * DAY and (day + 1) * DAY <= self.end
 
 
 class Timeline(NamedTuple):

@@ -63,7 +63,7 @@ class TypeCounter:
         used, unknown = BitMap(to_numbers(certain)), BitMap(to_numbers(others))
         days = self.type_days(kind) if unknown else {}
         # The parts last, since they cost the most.
-        for day in sorted(days, key=self._is_whole, reverse=True):
+        for day in sorted(days, key=self.span.covers, reverse=True):
             if not unknown:
                 break
             found = self._read(kind, day, days[day]).used & unknown
@@ -90,16 +90,12 @@ class TypeCounter:
         first, last = self.span.start // DAY, (self.span.end - 1) // DAY
         return read_type_days(self._db, self.org, self.resource_type, kind, first, last)
 
-    def part(self, day: int) -> Span:
-        """What of a day lies inside the window."""
-        return Span(max(self.span.start, day * DAY), min(self.span.end, (day + 1) * DAY))
-
     def is_all_time(self, kind: int) -> bool:
         """Whether the window holds each day with a usage."""
         first, last = self._db.execute(_DAYS, (self.org, self.resource_type, kind)).fetchone()
         if first is None:
             return True
-        return bool(self.span.start <= first * DAY and (last + 1) * DAY <= self.span.end)
+        return self.span.covers(first) and self.span.covers(last)
 
     def _read_columns(self, kind: int) -> Iterator[Column]:
         return (column for _, column in self._columns_by_day(kind))
@@ -108,9 +104,6 @@ class TypeCounter:
         for day, type_day in self.type_days(kind).items():
             yield day, self._read(kind, day, type_day)
 
-    def _is_whole(self, day: int) -> bool:
-        return self.part(day) == (day * DAY, (day + 1) * DAY)
-
     def _read(self, kind: int, day: int, type_day: TypeDay) -> Column:
         """What of a day lies inside the window: all but what lies outside, where that is less."""
 
@@ -118,9 +111,9 @@ class TypeCounter:
             key = ColumnKey(self.org, self.resource_type, kind, day, part)
             return self._columns.read(self._db, key, type_day.version)
 
-        if self._is_whole(day):
+        if self.span.covers(day):
             return read()
-        part, start, end = self.part(day), day * DAY, (day + 1) * DAY
+        part, start, end = self.span.on(day), day * DAY, (day + 1) * DAY
         outside = [
             span
             for span in (Span(start, part.start), Span(part.end, end))
